@@ -1,0 +1,173 @@
+"""Opens relative to the cache root's descriptor that follow no link in any component.
+
+Keeps true: S10 no escape by link or name; S9 nothing outside the cache.  A path is resolved in one
+openat2 (BENEATH, NO_SYMLINKS), or on kernels without it component by component, each opened
+O_NOFOLLOW from the one before: either way a link that is swapped in during the walk is refused,
+never followed.
+
+Names go to the kernel as UTF-8 whatever the locale says.  Limits: the path to the root itself may
+contain links, it is the user's own choice where the cache is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from swampd.cache import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# O_PATH needs no right to list the directory, as path resolution does not either.
+SEARCH: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+NOT_THERE: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""What opening says where nothing of ours is: no name, or a file or a link for a parent."""
+
+ATTEMPTS: Final = 8
+"""How often a parent that somebody removes again and again is made."""
+
+DIRECTORY_MODE: Final = 0o777
+PRIVATE_MODE: Final = 0o700
+
+
+def split(path: str) -> tuple[str, str]:
+    """The directory of a path ('' = root) and the name in it."""
+    parent, _, name = path.rpartition("/")
+    return parent, name
+
+
+def encoded(name: str) -> bytes:
+    """One name as the kernel takes it; OSError where it cannot be the name of anything here.
+
+    A CachePath cannot have such a segment; this does not rest on that.
+    """
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise OSError(errno.EINVAL, "not a file name", name)
+    try:
+        return name.encode()
+    except UnicodeEncodeError as error:
+        raise OSError(errno.EILSEQ, "not UTF-8", ascii(name)) from error
+
+
+class Root:
+    """The root of a cache, opened once.  No state changes but by `close`."""
+
+    def __init__(self, location: Path) -> None:
+        """Open a directory that is there; raises OSError."""
+        self.location: Final = location.absolute()
+        self.descriptor = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._resolves_beneath: Final = _resolves_beneath(self.descriptor)
+
+    def close(self) -> None:
+        """Let go of the descriptor; later calls fail with EBADF."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    @contextmanager
+    def directory(
+        self, path: str, *, flags: int = SEARCH, make: int | None = None
+    ) -> Iterator[int]:
+        """A directory ('' = root), open for the block; with `make` it is made with this mode."""
+        descriptor = self._open(path, flags, make)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def parent(self, path: str, *, make: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """The directory that a path is in, open for the block, and the name in it."""
+        above, name = split(path)
+        base = encoded(name)
+        with self.directory(above, make=make) as descriptor:
+            yield descriptor, base
+
+    def lstat(self, path: str) -> os.stat_result:
+        """lstat of one name; '' is the root."""
+        if not path:
+            return os.fstat(self.descriptor)
+        with self.parent(path) as (directory, name):
+            return os.stat(name, dir_fd=directory, follow_symlinks=False)
+
+    def look(self, path: str) -> os.stat_result | None:
+        """lstat, or None where nothing is.
+
+        Raises OSError where that cannot be known (EACCES, EIO): no answer is not "nothing".
+        """
+        try:
+            return self.lstat(path)
+        except OSError as error:
+            if error.errno not in NOT_THERE:
+                raise
+            return None
+
+    def remove_empty_parents(self, path: str, *, spared: int) -> None:
+        """Remove the directories above `path` that are empty, but not the first `spared` levels."""
+        above = path.split("/")[:-1]
+        while len(above) > spared:
+            try:
+                with self.parent("/".join(above)) as (directory, name):
+                    os.rmdir(name, dir_fd=directory)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                # Not empty, not a directory or not ours: then what is above it is not empty.
+                return
+            above.pop()
+
+    def _open(self, path: str, flags: int, make: int | None) -> int:
+        names = [encoded(segment) for segment in path.split("/")] if path else []
+        if names and self._resolves_beneath:
+            try:
+                return syscalls.open_beneath(self.descriptor, b"/".join(names), flags)
+            except FileNotFoundError:
+                if make is None:
+                    raise
+            except OSError as error:
+                # EAGAIN: a rename raced with the resolution.  ENAMETOOLONG: PATH_MAX, a limit of
+                # one call only (a name that is itself too long fails below again).
+                if error.errno not in {errno.EAGAIN, errno.ENAMETOOLONG}:
+                    raise
+        return self._walk(names, flags, make)
+
+    def _walk(self, names: list[bytes], flags: int, make: int | None) -> int:
+        if not names:
+            return os.open(".", flags, dir_fd=self.descriptor)
+        at = os.open(".", SEARCH, dir_fd=self.descriptor)
+        for name in names[:-1]:
+            try:
+                below = _enter(at, name, SEARCH, make)
+            finally:
+                os.close(at)
+            at = below
+        try:
+            return _enter(at, names[-1], flags, make)
+        finally:
+            os.close(at)
+
+
+def _enter(directory: int, name: bytes, flags: int, make: int | None) -> int:
+    try:
+        return os.open(name, flags, dir_fd=directory)
+    except FileNotFoundError:
+        if make is None:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(name, make, dir_fd=directory)
+    return os.open(name, flags, dir_fd=directory)
+
+
+def _resolves_beneath(root: int) -> bool:
+    """Does this kernel have openat2 for us?  Old ones say ENOSYS, some sandboxes EPERM."""
+    try:
+        os.close(syscalls.open_beneath(root, b".", SEARCH))
+    except OSError:
+        return False
+    return True

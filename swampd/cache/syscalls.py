@@ -1,0 +1,92 @@
+"""Three system calls that Python has no function for: renameat2, openat2, syncfs.
+
+Each raises OSError as `os` would; ENOSYS where this kernel or libc has none.  Limits: Linux.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import sys
+from typing import Final
+
+RENAME_NOREPLACE: Final = 1
+RENAME_EXCHANGE: Final = 2
+
+RESOLVE_NO_MAGICLINKS: Final = 0x02
+RESOLVE_NO_SYMLINKS: Final = 0x04
+RESOLVE_BENEATH: Final = 0x08
+
+_OPENAT2: Final = 437
+# For a libc without the function (musl); only where a long has 64 bits, a 32-bit process on such a
+# machine has other numbers.
+_RENAMEAT2: Final = (
+    {"x86_64": 316, "aarch64": 276, "riscv64": 276, "ppc64le": 357, "s390x": 347}
+    if sys.maxsize > 2**32
+    else {}
+)
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+def rename(source_dir: int, source: bytes, target_dir: int, target: bytes, flags: int) -> None:
+    """renameat2 between names of two open directories."""
+    paths = (
+        ctypes.c_int(source_dir),
+        ctypes.c_char_p(source),
+        ctypes.c_int(target_dir),
+        ctypes.c_char_p(target),
+        ctypes.c_uint(flags),
+    )
+    if hasattr(_libc, "renameat2"):
+        result = _libc.renameat2(*paths)
+    elif number := _RENAMEAT2.get(platform.machine()):
+        result = _libc.syscall(ctypes.c_long(number), *paths)
+    else:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if result != 0:
+        raise _last_error(target)
+
+
+def open_beneath(directory: int, path: bytes, flags: int) -> int:
+    """openat2 that follows no link in any component and never leaves `directory`."""
+    how = _OpenHow(
+        flags=flags | os.O_CLOEXEC,
+        mode=0,
+        resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    )
+    while True:
+        descriptor: int = _libc.syscall(
+            ctypes.c_long(_OPENAT2),
+            ctypes.c_int(directory),
+            ctypes.c_char_p(path),
+            ctypes.byref(how),
+            ctypes.c_size_t(ctypes.sizeof(how)),
+        )
+        if descriptor >= 0:
+            return descriptor
+        if ctypes.get_errno() != errno.EINTR:
+            raise _last_error(path)
+
+
+def sync_filesystem(descriptor: int) -> None:
+    """syncfs: everything written to the file system of this descriptor is on disk."""
+    if not hasattr(_libc, "syncfs"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if _libc.syncfs(ctypes.c_int(descriptor)) != 0:
+        raise _last_error(b"")
+
+
+def _last_error(path: bytes) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, os.strerror(code), os.fsdecode(path))

@@ -1,0 +1,269 @@
+"""`LocalTree`: a cache directory on a Linux file system, as the port `FileTree` wants it.
+
+Keeps true:
+- S10: every path is resolved from the root's descriptor and no component is followed as a link; a
+  path that is no path at all (`..`, NUL) is refused here again.
+- Section 6: nothing is overwritten unseen; a file appears whole and by one rename (S8).
+- S4: an error is never reported as "nothing there".  `stat`, `children` and `marker` raise OSError
+  where they cannot know; `scan` yields `Unreadable`.
+
+All methods may be called from several threads at once: the object holds only a descriptor and two
+facts about the file system.
+
+Limits: Linux.  A mount point inside the cache is BLOCKED for placement.  Sealed copies are the
+caller's: `drop_tmp` with the last part of their location.  An operation whose `tmp/<name>` is not
+there raises FileNotFoundError, and one that would need a name in `tmp/` or `trash/` that is in use
+FileExistsError: both are mistakes of the caller.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_ISDIR
+from typing import TYPE_CHECKING, Final
+
+from swampd.cache import renaming, scanning, syscalls
+from swampd.cache.opening import ATTEMPTS, DIRECTORY_MODE, Root, encoded
+from swampd.cache.private import CONFLICTS, TMP, TRASH, PrivateArea, area
+from swampd.cache.problems import place_problem
+from swampd.cache.reading import read_at
+from swampd.cache.stamps import seen
+from swampd.ports import PlaceProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Self
+
+    from swampd.domain.values import CachePath
+    from swampd.ports import FileRead, ReadProblem, ScanRow, Seen, Sink, Stamp
+
+_NO_SYNCFS: Final = {errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+class LocalTree:
+    """A cache on this machine's disk."""
+
+    def __init__(self, location: Path | str) -> None:
+        """Open a root that is there, and make its private area; raises OSError."""
+        self._root = Root(Path(location))
+        try:
+            for name in (TMP, TRASH, CONFLICTS):
+                with area(self._root, name):
+                    pass
+            with area(self._root, TMP) as tmp:
+                self._renames = renaming.probe(tmp)
+        except BaseException:
+            self._root.close()
+            raise
+        self._private = PrivateArea(self._root, self._renames)
+
+    @classmethod
+    def create(cls, location: Path | str) -> Self:
+        """Make the root and what is above it where missing, and open it; raises OSError."""
+        Path(location).mkdir(parents=True, exist_ok=True)
+        return cls(location)
+
+    def close(self) -> None:
+        """Let go of the root; later calls fail with EBADF."""
+        self._root.close()
+
+    def __enter__(self) -> Self:
+        """Close the tree at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def exchange_supported(self) -> bool:
+        """Whether the file system of the private area has RENAME_EXCHANGE."""
+        return self._renames.exchange
+
+    # --- the root ---------------------------------------------------------------------------
+
+    def present(self) -> bool:
+        """Is the directory that was opened still what is at its path?"""
+        try:
+            there = self._root.location.stat()
+        except OSError:
+            return False
+        here = os.fstat(self._root.descriptor)
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+    def marker(self) -> bytes | None:
+        """The content of `.swampd/cache-id`; None where it is missing or no regular file."""
+        return self._private.marker()
+
+    def write_marker(self, content: bytes) -> None:
+        """Replace the marker atomically, durably."""
+        self._private.write_marker(content)
+
+    def now_ns(self) -> int:
+        """The newest timestamp the file system gives."""
+        return self._private.now_ns()
+
+    def sync(self) -> None:
+        """Everything written so far is on disk; raises OSError when the disk says it is not."""
+        try:
+            syscalls.sync_filesystem(self._root.descriptor)
+        except OSError as error:
+            if error.errno not in _NO_SYNCFS:
+                raise
+            os.sync()
+            os.fsync(self._root.descriptor)
+
+    def free_bytes(self) -> int:
+        """Space left for us, reserved blocks not counted."""
+        facts = os.fstatvfs(self._root.descriptor)
+        return facts.f_bavail * facts.f_frsize
+
+    # --- looking ----------------------------------------------------------------------------
+
+    def scan(self, under: str, prune: Callable[[str], bool]) -> Iterator[ScanRow]:
+        """All names below `under`, in no order."""
+        return scanning.scan(self._root, under, prune)
+
+    def children(self, under: str) -> Sequence[Seen]:
+        """The names directly in a directory; empty where there is none."""
+        return scanning.children(self._root, under)
+
+    def stat(self, path: str) -> Seen | None:
+        """lstat of one name; None also where a parent is a file or a link."""
+        found = self._root.look(path)
+        return None if found is None else seen(path, found)
+
+    def read(self, path: CachePath, *, keep: bool) -> FileRead | ReadProblem:
+        """Read and hash a file, if it holds still; OSError when a sealed copy has no room."""
+        return read_at(self._root.parent(path), seal=self._private.sealed if keep else None)
+
+    # --- placing ----------------------------------------------------------------------------
+
+    def place_new(self, name: str, path: CachePath) -> PlaceProblem | None:
+        """Rename `tmp/<name>` to a free name, making parents (0777 & ~umask)."""
+        with self._source(name) as (tmp, base):
+            for _ in range(ATTEMPTS):
+                try:
+                    with self._root.parent(path, make=DIRECTORY_MODE) as (parent, target):
+                        self._renames.move(tmp, base, parent, target)
+                except FileNotFoundError:
+                    # Somebody removed the empty parent since: make it again.
+                    continue
+                except FileExistsError:
+                    return self._what_is_in_the_way(path)
+                except OSError as error:
+                    return place_problem(error)
+                return None
+        return PlaceProblem.BLOCKED
+
+    def exchange(self, name: str, path: CachePath) -> PlaceProblem | None:
+        """Exchange `tmp/<name>` with the file at `path`.
+
+        Where the file system lacks EXCHANGE and somebody takes the name between the steps, he
+        keeps it (OCCUPIED), and what was there before becomes a conflict copy.  A directory that
+        slips in behind our look comes out as `tmp/<name>`; the same call again puts it back.
+        """
+        with self._source(name, or_aside=True) as (tmp, base):
+            try:
+                with self._root.parent(path) as (parent, target):
+                    self._renames.swap(tmp, base, parent, target)
+            except renaming.Overtaken as overtaken:
+                self._private.to_conflicts(TMP, overtaken.aside.decode(), path)
+                return PlaceProblem.OCCUPIED
+            except OSError as error:
+                return place_problem(error)
+        return None
+
+    def move_to_tmp(self, path: CachePath, name: str) -> PlaceProblem | None:
+        """Rename a file or link to `tmp/<name>`."""
+        with area(self._root, TMP) as tmp:
+            base = encoded(name)
+            try:
+                with self._root.parent(path) as (parent, target):
+                    renaming.refuse_directory(parent, target)
+                    self._renames.move(parent, target, tmp, base)
+            except FileExistsError:
+                raise
+            except OSError as error:
+                return place_problem(error)
+        return None
+
+    def prune_empty(self, path: CachePath) -> None:
+        """Remove the parents of `path` that are empty now, below the top level."""
+        self._root.remove_empty_parents(path, spared=1)
+
+    def _what_is_in_the_way(self, path: CachePath) -> PlaceProblem:
+        found = self._root.look(path)
+        is_directory = found is not None and S_ISDIR(found.st_mode)
+        return PlaceProblem.BLOCKED if is_directory else PlaceProblem.OCCUPIED
+
+    @contextmanager
+    def _source(self, name: str, *, or_aside: bool = False) -> Iterator[tuple[int, bytes]]:
+        """`tmp/` and a name that must be there (or what an exchange of it left behind)."""
+        with area(self._root, TMP) as tmp:
+            base = encoded(name)
+            if not (or_aside and renaming.is_half_done(tmp, base)):
+                os.stat(base, dir_fd=tmp, follow_symlinks=False)
+            yield tmp, base
+
+    # --- the private area -------------------------------------------------------------------
+
+    def write_tmp(self, name: str, *, x: bool) -> AbstractContextManager[Sink]:
+        """A new file `tmp/<name>`, filled through the sink; removed when the block raises."""
+        return self._private.write_tmp(name, x=x)
+
+    def finish_tmp(self, name: str, mtime_ns: int) -> Stamp:
+        """Give `tmp/<name>` its mtime; its stamp."""
+        return self._private.finish_tmp(name, mtime_ns)
+
+    def drop_tmp(self, name: str) -> None:
+        """Remove `tmp/<name>` if it is there."""
+        self._private.drop(TMP, name)
+
+    def clear_tmp(self, keep: Iterable[str]) -> None:
+        """Remove every file of `tmp/` that is not named."""
+        self._private.clear_tmp(keep)
+
+    def stat_tmp(self, name: str) -> Seen | None:
+        """lstat of `tmp/<name>`."""
+        return self._private.stat(TMP, name)
+
+    def hash_tmp(self, name: str) -> FileRead | ReadProblem:
+        """Read and hash `tmp/<name>`."""
+        return self._private.hash(TMP, name)
+
+    def tmp_to_trash(self, name: str) -> None:
+        """Rename `tmp/<name>` to `trash/<name>`."""
+        self._private.tmp_to_trash(name)
+
+    def tmp_to_conflicts(self, name: str, path: CachePath) -> str:
+        """Keep `tmp/<name>` as a conflict copy of `path`; its place relative to the root."""
+        return self._private.to_conflicts(TMP, name, path)
+
+    def trash(self) -> Sequence[str]:
+        """The names in `trash/`."""
+        return self._private.names(TRASH)
+
+    def hash_trash(self, name: str) -> FileRead | ReadProblem:
+        """Read and hash `trash/<name>`."""
+        return self._private.hash(TRASH, name)
+
+    def trash_to_conflicts(self, name: str, path: CachePath) -> str:
+        """Keep `trash/<name>` as a conflict copy of `path`; its place relative to the root."""
+        return self._private.to_conflicts(TRASH, name, path)
+
+    def drop_trash(self, name: str) -> None:
+        """Remove `trash/<name>` if it is there."""
+        self._private.drop(TRASH, name)
+
+    def read_conflict(self, place: str) -> FileRead | ReadProblem:
+        """Read a conflict copy whole."""
+        return self._private.read_conflict(place)
+
+    def drop_conflict(self, place: str) -> None:
+        """Remove a conflict copy if it is there, and its empty parents."""
+        self._private.drop_conflict(place)

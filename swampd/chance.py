@@ -1,0 +1,21 @@
+"""The chance port on the kernel's random numbers."""
+
+from __future__ import annotations
+
+from random import SystemRandom  # noqa: TID251 - here chance becomes a port
+from uuid import uuid4
+
+
+class SystemRng:
+    """A `ports.Rng` that nobody can predict or repeat; safe across fork."""
+
+    def __init__(self) -> None:
+        self._random = SystemRandom()
+
+    def uuid(self) -> str:
+        """A fresh id of 32 hex digits."""
+        return uuid4().hex
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number between."""
+        return self._random.uniform(low, high)

@@ -1,0 +1,187 @@
+"""Putting a datastore into the text of a `.swamp.yaml`.
+
+The text is edited at the places where the YAML parser found things: comments, order, quotes,
+indentation and line ends of all the rest stay as they are, byte for byte.  (A round trip through a
+YAML emitter moves the comments behind a removed or added key, and indents anew.)
+
+Keeps true: the new text is parsed again and must say what the old one said, but for what was asked
+for; where it would not (the block is an alias, or in a form that is not edited here) the answer is
+an error that says what to write by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
+
+from swampd.config.datastore import STORE_KEYS
+from swampd.config.source import parse, parser
+from swampd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_INDENT: Final = "  "
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./@+-]*")
+
+
+def with_datastore(text: str, store: Mapping[str, str], repo_id: str | None, path: Path) -> str:
+    """The text with `store` as its `datastore:` block and, if not None, this `repoId`.
+
+    Keys of the former store go, the others of the block stay.  `path` is for messages.  Raises
+    ConfigError for a text that is malformed or cannot be edited.
+    """
+    before = parse(text, path)
+    block = before.get("datastore") or {}
+    kept = {key: value for key, value in block.items() if key not in STORE_KEYS}
+    wanted = before | {"datastore": kept | dict(store)}
+    if repo_id is not None:
+        wanted["repoId"] = repo_id
+    if wanted == before:
+        return text
+    new = _splice(text, _edits(text, store, repo_id))
+    try:
+        if parse(new, path) == wanted:
+            return new
+    except ConfigError:
+        pass
+    lines = "".join(f"\n{line}" for line in _lines(store, repo_id))
+    raise ConfigError(
+        f"{path} is in a form that cannot be edited without changing more of it",
+        f"write this into it by hand:{lines}",
+        path=str(path),
+    )
+
+
+# --- what to change, where --------------------------------------------------------------------
+
+
+class _Edit(NamedTuple):
+    """Put `text` in place of the characters from `start` to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def _splice(text: str, edits: Iterator[_Edit]) -> str:
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text.replace("\n", line_end) + text[edit.end :]
+    return text
+
+
+def _edits(text: str, store: Mapping[str, str], repo_id: str | None) -> Iterator[_Edit]:
+    root: Node | None = parser().compose(text)
+    entries = _entries(root)
+    if root is None or not entries:
+        yield _at_end(text, _lines(store, repo_id))
+        return
+    if repo_id is not None and "repoId" in entries:  # there, but empty
+        yield _new_value(entries["repoId"][1], repo_id)
+    elif repo_id is not None:
+        start = root.start_mark.index
+        yield _Edit(start, start, f"repoId: {_scalar(repo_id)}\n")
+    if "datastore" in entries:
+        yield from _edits_of_entry(text, *entries["datastore"], store)
+    else:
+        yield _at_end(text, _lines(store, None))
+
+
+def _edits_of_entry(text: str, key: Node, value: Node, store: Mapping[str, str]) -> Iterator[_Edit]:
+    start, end = value.start_mark.index, value.end_mark.index
+    if not isinstance(value, MappingNode):  # nothing, or null
+        yield _Edit(start, end, "")
+        indent = " " * key.start_mark.column + _INDENT
+        yield _behind(text, value, [f"{indent}{line}" for line in _settings(store)])
+    elif value.flow_style:
+        inside = ", ".join(f"{name}: {json.dumps(store[name])}" for name in store)
+        yield _Edit(start, end, f"{{{inside}}}")
+    else:
+        yield from _edits_of_block(text, value, store)
+
+
+def _edits_of_block(text: str, block: MappingNode, store: Mapping[str, str]) -> Iterator[_Edit]:
+    entries = _entries(block)
+    for name, (key, value) in entries.items():
+        if name in store:
+            if value.value != store[name]:
+                yield _new_value(value, store[name])
+        elif name in STORE_KEYS:
+            yield _Edit(_start_of_line(text, key), _end_of_line(text, value), "")
+    missing = {name: store[name] for name in store if name not in entries}
+    if missing:
+        indent = " " * block.start_mark.column
+        lines = [f"{indent}{line}" for line in _settings(missing)]
+        if "type" in entries:
+            yield _behind(text, entries["type"][1], lines)
+        else:
+            start = _start_of_line(text, block)
+            yield _Edit(start, start, "".join(f"{line}\n" for line in lines))
+
+
+def _new_value(node: Node, value: str) -> _Edit:
+    space = "" if node.start_mark.index < node.end_mark.index else " "
+    return _Edit(node.start_mark.index, node.end_mark.index, space + _scalar(value))
+
+
+def _behind(text: str, node: Node, lines: list[str]) -> _Edit:
+    """New lines behind the one on which `node` ends."""
+    end = _end_of_line(text, node)
+    return _Edit(end, end, _break_before(text, end) + "".join(f"{line}\n" for line in lines))
+
+
+def _at_end(text: str, lines: list[str]) -> _Edit:
+    end = len(text)
+    return _Edit(end, end, _break_before(text, end) + "".join(f"{line}\n" for line in lines))
+
+
+def _break_before(text: str, index: int) -> str:
+    """A line break, where the text before `index` lacks one."""
+    return "" if index == 0 or text[index - 1] == "\n" else "\n"
+
+
+def _start_of_line(text: str, node: Node) -> int:
+    return text.rfind("\n", 0, node.start_mark.index) + 1
+
+
+def _end_of_line(text: str, node: Node) -> int:
+    """Behind the line on which the content of `node` ends, a comment on it included."""
+    end = text.find("\n", len(text[: _end(node)].rstrip()))
+    return len(text) if end < 0 else end + 1
+
+
+def _end(node: Node) -> int:
+    """Behind the content of a node: a block's own end mark is behind the comments after it."""
+    if not isinstance(node, CollectionNode) or node.flow_style or not node.value:
+        return int(node.end_mark.index)
+    last = node.value[-1]
+    return _end(last[1] if isinstance(last, tuple) else last)
+
+
+# --- YAML -------------------------------------------------------------------------------------
+
+
+def _entries(node: Node | None) -> dict[str, tuple[Node, Node]]:
+    if not isinstance(node, MappingNode):
+        return {}
+    return {key.value: (key, value) for key, value in node.value if isinstance(key.value, str)}
+
+
+def _lines(store: Mapping[str, str], repo_id: str | None) -> list[str]:
+    first = [] if repo_id is None else [f"repoId: {_scalar(repo_id)}"]
+    return [*first, "datastore:", *(f"{_INDENT}{line}" for line in _settings(store))]
+
+
+def _settings(store: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {_scalar(value)}" for name, value in store.items()]
+
+
+def _scalar(value: str) -> str:
+    """A text as YAML: plain where that can only be read as this text, else in double quotes."""
+    plain: Any = parser().load(value) if _PLAIN.fullmatch(value) else None
+    return value if plain == value else json.dumps(value, ensure_ascii=False)

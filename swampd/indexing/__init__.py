@@ -1,0 +1,1 @@
+"""Heads: reading, adopting, claiming and writing them (section 4)."""

@@ -1,0 +1,89 @@
+"""Declaring a scope: a directory gets a head and a lock of its own (section 4, scopes).
+
+Done under the lease (`own`) of the top-level scope and of the new one: a manifest with its entries
+is written, one CAS names the child in the top-level head, and only then its own head is created.
+A crash in between leaves a child that anybody can finish (`HeadWriter.first_head`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from swampd.domain import heads, scopes
+from swampd.domain.heads import Child, Head, HeadKind
+from swampd.errors import StoreUnavailable
+from swampd.indexing import ledger, rows
+from swampd.indexing.manifests import Folded
+from swampd.locking.cas import Landed, Refused
+
+if TYPE_CHECKING:
+    from swampd.domain.heads import ManifestRef
+    from swampd.domain.values import DatastoreId, Scope
+    from swampd.indexing.ledger import KnownHead
+    from swampd.indexing.manifests import Manifests
+    from swampd.indexing.reading import HeadReader
+    from swampd.indexing.writing import HeadWriter
+    from swampd.locking.lease import Lease
+    from swampd.ports import Journal, Transaction
+
+
+async def declare(  # noqa: PLR0913 - the parts of the engine it stands on
+    child_lease: Lease,
+    top_lease: Lease,
+    reader: HeadReader,
+    writer: HeadWriter,
+    manifests: Manifests,
+    journal: Journal,
+) -> None:
+    """Name a scope in the head of its top-level scope and create its head, as a claim.
+
+    Nothing happens where it is named already: the claim that follows reads or creates its head.
+    Raises errors.LockLost, errors.StoreUnavailable, errors.Halted.
+    """
+    child, top = child_lease.scope, top_lease.scope
+    parent = await reader.refresh(top)
+    while True:
+        await writer.check_epoch(top_lease, parent)
+        if parent is not None and child in parent.head.children:
+            return
+        moved = await journal.read(lambda tx: rows.remote_below(tx, child))
+        ref = None
+        if moved:
+            ref = await manifests.write(reader.datastore_id, child, moved, top_lease)
+        head = _naming(parent, child, ref, writer.stamp(top_lease), reader.datastore_id)
+        seen = await journal.read(lambda tx: _seen_children(tx, head))
+        head = heads.with_seen_children(head, seen)
+        fate = await writer.write(top_lease, head, parent.token if parent is not None else None)
+        if isinstance(fate, Landed):
+            await writer.adopt_own(Folded(head), fate)
+            break
+        if not isinstance(fate, Refused):
+            top_lease.demand()
+            raise StoreUnavailable(f"declaring {child} was not answered", "try again", scope=child)
+        parent = await reader.refresh(top)
+    home = ref.wid if ref is not None else None
+    await journal.write(lambda tx: rows.put_remote(tx, child, moved, home))
+    await writer.create_child(child_lease, head, ref)
+
+
+def _naming(
+    parent: KnownHead | None,
+    child: Scope,
+    ref: ManifestRef | None,
+    stamp: heads.Stamp,
+    datastore_id: DatastoreId,
+) -> Head:
+    if parent is None:
+        head = heads.fresh(datastore_id, scopes.top_scope(child), stamp)
+    else:
+        head = parent.head
+    named = {**head.children, child: Child(ref.wid if ref is not None else {})}
+    head = msgspec.structs.replace(head, children=named)
+    return heads.restamped(head, stamp, HeadKind.DECLARE)
+
+
+def _seen_children(tx: Transaction, head: Head) -> set[Scope]:
+    """The children whose own head this daemon has seen."""
+    return {child for child in head.children if ledger.known_head(tx, child) is not None}

@@ -1,0 +1,176 @@
+"""The immutable parts of heads: reading the unseen ones, folding an overflowing delta.
+
+A commit costs what it changed: a delta over its limit becomes a manifest, neighbours are merged
+while the newer is larger than half the older, and readers fetch only what they have not seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from swampd.domain import codec, heads
+from swampd.domain.codec import Damaged, Manifest, TooNew
+from swampd.domain.entries import Tombstone
+from swampd.domain.outcomes import Applied, Found
+from swampd.domain.values import Seq, Wid
+from swampd.errors import DamagedObject, SchemaTooNew, StoreUnavailable
+from swampd.indexing import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swampd.domain.entries import Record
+    from swampd.domain.heads import Head, ManifestRef
+    from swampd.domain.layout import Keys
+    from swampd.domain.values import CachePath, DatastoreId, Scope
+    from swampd.locking.lease import Lease
+    from swampd.ports import Clock, Journal, ObjectStore, Rng, Threads
+
+
+class ManifestMissing(Exception):
+    """A manifest that a head names is not there: the head has moved on, read it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A head whose delta fits again; `rows` now stand in the manifest `home`."""
+
+    head: Head
+    home: Wid | None = None
+    rows: Mapping[CachePath, Record] = field(default_factory=dict)
+    forgotten: tuple[CachePath, ...] = ()
+    """Tombstones that were dropped."""
+
+
+class Manifests:
+    """Reads and writes the manifests of one datastore."""
+
+    def __init__(  # noqa: PLR0913 - ports
+        self,
+        store: ObjectStore,
+        keys: Keys,
+        journal: Journal,
+        threads: Threads,
+        clock: Clock,
+        rng: Rng,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._journal = journal
+        self._threads = threads
+        self._clock = clock
+        self._rng = rng
+
+    async def read(self, wid: Wid, scope: Scope, ref: ManifestRef | None) -> tuple[Manifest, bytes]:
+        """The rows of a manifest, checked against its reference, and its stored bytes.
+
+        Raises ManifestMissing, errors.DamagedObject, errors.SchemaTooNew, errors.StoreUnavailable.
+        """
+        found = await self._store.get(self._keys.manifest(wid))
+        if not isinstance(found, Found):
+            raise ManifestMissing(wid)
+        body = found.body
+        manifest = await self._threads.cpu(lambda: _checked(body, scope, ref))
+        if isinstance(manifest, TooNew):
+            raise SchemaTooNew(
+                f"manifest {wid} of {scope} has schema {manifest.schema}",
+                "upgrade swampd on this machine",
+                scope=scope,
+            )
+        if isinstance(manifest, Damaged):
+            raise DamagedObject(
+                f"manifest {wid} of {scope} is damaged: {manifest.reason}",
+                "restore it from a version or a backup of the store, then pull again",
+                scope=scope,
+            )
+        return manifest, body
+
+    async def write(
+        self, datastore_id: DatastoreId, scope: Scope, entries: dict[CachePath, Record], lease: Lease
+    ) -> ManifestRef:
+        """A new manifest of these rows, create-only.
+
+        Raises errors.LockLost, errors.StoreUnavailable when it may not be there.
+        """
+        wid = Wid(self._rng.uuid())
+        body, ref = await self._threads.cpu(
+            lambda: codec.encode_manifest(datastore_id, scope, wid, entries)
+        )
+        lease.demand()
+        await self.put(wid, body)
+        return ref
+
+    async def put(self, wid: Wid, body: bytes) -> None:
+        """Write a manifest's bytes under a fresh wid; nobody else knows the key, so finding it is
+        finding ours."""
+        outcome = await self._store.create(self._keys.manifest(wid), body, {})
+        if isinstance(outcome, Applied):
+            return
+        found = await self._store.get(self._keys.manifest(wid))
+        if not (isinstance(found, Found) and found.body == body):
+            raise StoreUnavailable(
+                f"a manifest of {len(body)} bytes could not be written", "try again", wid=wid
+            )
+
+    async def fold(self, head: Head, lease: Lease) -> Folded:
+        """Make room in the delta where it is over its limit; else the head as it is."""
+        loose = heads.overflow(head)
+        if not loose:
+            return Folded(head)
+        merged, kept, dropped = await self._merge(head, loose)
+        ref = await self.write(head.datastore_id, head.scope, merged, lease)
+        forgotten = max((r.seq for r in dropped.values()), default=head.forgotten_seq)
+        inline = {path: record for path, record in head.delta.items() if path not in loose}
+        folded = msgspec.structs.replace(
+            head,
+            delta=inline,
+            manifests=(ref, *kept),
+            forgotten_seq=Seq(max(head.forgotten_seq, forgotten)),
+        )
+        return Folded(folded, ref.wid, merged, tuple(dropped))
+
+    async def _merge(
+        self, head: Head, loose: dict[CachePath, Record]
+    ) -> tuple[dict[CachePath, Record], tuple[ManifestRef, ...], dict[CachePath, Tombstone]]:
+        """The rows of the new manifest, the manifests that stay behind it, what is forgotten.
+
+        Only when it takes in the oldest one may a tombstone be dropped: no older row comes back.
+        """
+        count = 0
+        merged = loose
+        while True:
+            rows_now = merged
+            size = await self._threads.cpu(
+                lambda: len(
+                    codec.encode_manifest(head.datastore_id, head.scope, Wid(""), rows_now)[0]
+                )
+            )
+            wanted = heads.neighbours_to_merge(size, head.manifests[count:]) + count
+            if wanted == count:
+                break
+            count = wanted
+            homes = [ref.wid for ref in head.manifests[:count]]
+            older = await self._journal.read(lambda tx: rows.remote_homed(tx, head.scope, homes))
+            merged = {**older, **loose}
+        kept = head.manifests[count:]
+        merged = {p: r for p, r in merged.items() if not heads.masked(p, head.children)}
+        dropped: dict[CachePath, Tombstone] = {}
+        if not kept:
+            now_ms = self._clock.wall_ms()
+            dropped = {
+                p: r
+                for p, r in merged.items()
+                if isinstance(r, Tombstone) and heads.may_forget(r, now_ms)
+            }
+            merged = {p: r for p, r in merged.items() if p not in dropped}
+        return merged, kept, dropped
+
+
+def _checked(body: bytes, scope: Scope, ref: ManifestRef | None) -> Manifest | Damaged | TooNew:
+    if ref is not None and hashlib.sha256(body).hexdigest() != ref.sha256:
+        return Damaged("its digest is not the one that the head names")
+    return codec.decode_manifest(body, scope)

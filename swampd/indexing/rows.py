@@ -1,0 +1,249 @@
+"""The journal's rows of paths: what the heads say (remote), what was agreed (base), and what of
+the heads is not applied here yet (unapplied).
+
+Plain functions on one transaction.  A path is unapplied while its remote row differs from its
+base: that list, not a walk, is what a pull works on, so a pull costs what changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swampd.domain.codec import decode_record, encode_record
+from swampd.domain.entries import Entry, Record, Tombstone
+from swampd.domain.values import CachePath, Content, Scope, Sha256, Wid
+from swampd.ports import Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from swampd.ports import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a path was when local and remote last agreed, and the local file's stamp then.
+
+    `racy`: the file could have been written again within the same tick, so look at its bytes.
+    """
+
+    content: Content
+    stamp: Stamp
+    racy: bool
+
+
+# --- remote -----------------------------------------------------------------------------------
+
+
+def _is_pending(record: Record) -> bool:
+    """Has the plain key still to be brought up, or its state to be recorded (settled)?"""
+    if isinstance(record, Tombstone):
+        return not record.swept
+    return record.redo is not None
+
+
+def remote(tx: Transaction, path: CachePath) -> Record | None:
+    """What the head of its scope says of a path."""
+    for (raw,) in tx.execute("SELECT record FROM remote WHERE path = ?", (path,)):
+        return decode_record(raw)
+    return None
+
+
+def remote_of(tx: Transaction, paths: Iterable[CachePath]) -> dict[CachePath, Record]:
+    """What the heads say of these paths; those without entry or tombstone are left out."""
+    found: dict[CachePath, Record] = {}
+    for path in paths:
+        record = remote(tx, path)
+        if record is not None:
+            found[path] = record
+    return found
+
+
+def remote_in(tx: Transaction, scope: Scope) -> dict[CachePath, Record]:
+    """All rows of a scope."""
+    rows = tx.execute("SELECT path, record FROM remote WHERE scope = ? ORDER BY path", (scope,))
+    return {CachePath(path): decode_record(raw) for path, raw in rows}
+
+
+def remote_below(tx: Transaction, scope: Scope) -> dict[CachePath, Record]:
+    """All rows of paths below a directory, whichever scope has them."""
+    low, high = scope + "/", scope + "0"
+    rows = tx.execute(
+        "SELECT path, record FROM remote WHERE path >= ? AND path < ? ORDER BY path", (low, high)
+    )
+    return {CachePath(path): decode_record(raw) for path, raw in rows}
+
+
+def remote_homed(tx: Transaction, scope: Scope, homes: Iterable[Wid]) -> dict[CachePath, Record]:
+    """The rows whose newest value stands in one of these manifests."""
+    found: dict[CachePath, Record] = {}
+    for home in homes:
+        rows = tx.execute(
+            "SELECT path, record FROM remote WHERE scope = ? AND home = ?", (scope, home)
+        )
+        found.update((CachePath(path), decode_record(raw)) for path, raw in rows)
+    return dict(sorted(found.items()))
+
+
+def pending_in(tx: Transaction, scope: Scope) -> dict[CachePath, Record]:
+    """Entries with a redo copy and tombstones not swept: what is to be mirrored or settled."""
+    rows = tx.execute(
+        "SELECT path, record FROM remote WHERE scope = ? AND pending ORDER BY path", (scope,)
+    )
+    return {CachePath(path): decode_record(raw) for path, raw in rows}
+
+
+def live_near(tx: Transaction, path: CachePath) -> list[CachePath]:
+    """The ancestors and descendants of a path that some head has any row for: names that cannot
+    be both file and directory (section 4)."""
+    near: list[CachePath] = []
+    parts = path.split("/")
+    for depth in range(1, len(parts)):
+        above = CachePath("/".join(parts[:depth]))
+        if remote(tx, above) is not None:
+            near.append(above)
+    low, high = path + "/", path + "0"
+    rows = tx.execute("SELECT path FROM remote WHERE path >= ? AND path < ?", (low, high))
+    near.extend(CachePath(row[0]) for row in rows)
+    return near
+
+
+def put_remote(
+    tx: Transaction, scope: Scope, records: Mapping[CachePath, Record], home: Wid | None
+) -> None:
+    """Newer rows of a scope: remembered with the manifest they stand in (None: the delta), and
+    noted as unapplied where they differ from base."""
+    for path, record in records.items():
+        raw = encode_record(record)
+        known = list(tx.execute("SELECT record, scope FROM remote WHERE path = ?", (path,)))
+        if known and known[0] == (raw, scope):
+            tx.execute("UPDATE remote SET home = ? WHERE path = ?", (home, path))
+            continue
+        tx.execute(
+            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?)",
+            (path, scope, raw, home, _is_pending(record)),
+        )
+        note_applied_or_not(tx, scope, path, record)
+
+
+def rehome(tx: Transaction, scope: Scope, paths: Iterable[CachePath], home: Wid) -> None:
+    """These rows now stand in this manifest."""
+    tx.executemany(
+        "UPDATE remote SET home = ? WHERE path = ? AND scope = ?",
+        ((home, path, scope) for path in paths),
+    )
+
+
+def drop_remote(tx: Transaction, scope: Scope, paths: Iterable[CachePath]) -> None:
+    """No head says anything of these paths any more (tombstones dropped, or a head went back)."""
+    for path in paths:
+        tx.execute("DELETE FROM remote WHERE path = ? AND scope = ?", (path, scope))
+        note_applied_or_not(tx, scope, path, None)
+
+
+def paths_in(tx: Transaction, scope: Scope) -> set[CachePath]:
+    """The paths that a scope has rows for."""
+    rows = tx.execute("SELECT path FROM remote WHERE scope = ?", (scope,))
+    return {CachePath(path) for (path,) in rows}
+
+
+def move_below(tx: Transaction, child: Scope) -> None:
+    """A scope was declared: what is below it belongs to it from now on."""
+    low, high = child + "/", child + "0"
+    for table in ("remote", "base", "unapplied"):
+        tx.execute(
+            f"UPDATE {table} SET scope = ? WHERE path >= ? AND path < ? AND scope != ?",  # noqa: S608
+            (child, low, high, child),
+        )
+
+
+# --- base -------------------------------------------------------------------------------------
+
+_BASE = "size, sha256, x, dev, ino, fsize, mtime_ns, ctime_ns, racy"
+
+
+def _base(row: tuple[int, str, int, int, int, int, int, int, int]) -> Base:
+    size, sha256, x, dev, ino, fsize, mtime_ns, ctime_ns, racy = row
+    stamp = Stamp(dev, ino, fsize, mtime_ns, ctime_ns, bool(x))
+    return Base(Content(size, Sha256(sha256), bool(x)), stamp, bool(racy))
+
+
+def base(tx: Transaction, path: CachePath) -> Base | None:
+    """What was agreed of a path."""
+    for row in tx.execute(f"SELECT {_BASE} FROM base WHERE path = ?", (path,)):  # noqa: S608
+        return _base(row)
+    return None
+
+
+def bases_in(tx: Transaction, scope: Scope) -> dict[CachePath, Base]:
+    """All bases of a scope."""
+    rows = tx.execute(f"SELECT path, {_BASE} FROM base WHERE scope = ?", (scope,))  # noqa: S608
+    return {CachePath(row[0]): _base(row[1:]) for row in rows}
+
+
+def put_base(tx: Transaction, scope: Scope, path: CachePath, agreed: Base) -> None:
+    """Local and remote agree on this content; the local file had this stamp."""
+    content, stamp = agreed.content, agreed.stamp
+    tx.execute(
+        "INSERT OR REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            path,
+            scope,
+            content.size,
+            content.sha256,
+            content.x,
+            stamp.dev,
+            stamp.ino,
+            stamp.size,
+            stamp.mtime_ns,
+            stamp.ctime_ns,
+            agreed.racy,
+        ),
+    )
+    note_applied_or_not(tx, scope, path, remote(tx, path))
+
+
+def drop_base(tx: Transaction, scope: Scope, path: CachePath) -> None:
+    """Nothing is agreed of this path any more (it is gone on both sides, or the edit won)."""
+    tx.execute("DELETE FROM base WHERE path = ?", (path,))
+    note_applied_or_not(tx, scope, path, remote(tx, path))
+
+
+def drop_all_bases(tx: Transaction) -> None:
+    """Join mode begins: nothing is agreed, everything that the heads have is unapplied."""
+    tx.execute("DELETE FROM base")
+    tx.execute("DELETE FROM unapplied")
+    rows = list(tx.execute("SELECT path, scope, record FROM remote ORDER BY path"))
+    for path, scope, raw in rows:
+        note_applied_or_not(tx, Scope(scope), CachePath(path), decode_record(raw))
+
+
+# --- unapplied --------------------------------------------------------------------------------
+
+
+def note_applied_or_not(
+    tx: Transaction, scope: Scope, path: CachePath, record: Record | None
+) -> None:
+    """Does the remote row differ from base?  Then the path is on the list of work."""
+    agreed = base(tx, path)
+    if isinstance(record, Entry):
+        differs = agreed is None or agreed.content != record.content
+    else:
+        differs = agreed is not None
+    if differs:
+        tx.execute("INSERT OR REPLACE INTO unapplied VALUES (?, ?)", (path, scope))
+    else:
+        tx.execute("DELETE FROM unapplied WHERE path = ?", (path,))
+
+
+def unapplied_in(tx: Transaction, scope: Scope) -> list[CachePath]:
+    """The paths of a scope whose remote row is not applied here."""
+    rows = tx.execute("SELECT path FROM unapplied WHERE scope = ? ORDER BY path", (scope,))
+    return [CachePath(path) for (path,) in rows]
+
+
+def all_unapplied(tx: Transaction) -> Iterator[tuple[CachePath, Scope]]:
+    """All of them, with their scopes."""
+    for path, scope in tx.execute("SELECT path, scope FROM unapplied ORDER BY path"):
+        yield CachePath(path), Scope(scope)

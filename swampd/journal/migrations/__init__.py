@@ -1,0 +1,14 @@
+"""The steps that make the journal's tables, oldest first.
+
+A step is an SQL script.  Step n brings `user_version` from n - 1 to n, in one transaction.  A step
+that was once released is never edited: another one is added behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from swampd.journal.migrations import m0001_start
+
+MIGRATIONS: Final[tuple[str, ...]] = (m0001_start.SQL,)
+"""All steps; their number is the newest version that this daemon knows."""

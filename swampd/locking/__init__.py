@@ -1,0 +1,1 @@
+"""Leases: holding a scope on the store, and sharing it among local clients (section 3)."""

@@ -1,0 +1,137 @@
+"""One conditional write and its fate (section 2): sent, read back where the answer was unclear.
+
+For documents whose bytes are unique (locks, heads, layout), so that a token never comes back:
+once the object is seen with another token, an earlier sending can no longer land.  Keeps L5 (what
+is reported refused never lands) and L9 (each sending carries the wid of its write).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unchanged
+from swampd.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swampd.domain.values import RemoteKey, Token
+    from swampd.ports import Clock, ObjectStore, Rng
+
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The write is in the store (or was, and has a successor); `token` is the object's.
+
+    `found` is the object as read back, where a look and no direct answer told of it: it may be a
+    successor, so whoever adopts it adopts what was found.
+    """
+
+    token: Token
+    found: Found | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The write is not in the store and will never be.  `found` is what a look showed, if any."""
+
+    found: Found | Missing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """At least one sending may still land; nothing more was sent or could be learnt in time."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The right to send was gone before the first sending."""
+
+
+Fate = Landed | Refused | Unanswered | NotSent
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write of one document on condition of `token` (None: create)."""
+
+    key: RemoteKey
+    body: bytes
+    token: Token | None
+    is_mine: Callable[[Found], bool]
+    """Does this object, as read back, show that the write landed?"""
+    may_send: Callable[[], bool]
+    """Asked before every sending (L7)."""
+    until: float
+    """Local time at which finding out is given up."""
+
+
+class Writer:
+    """Sends conditional writes and finds out what became of them."""
+
+    def __init__(self, store: ObjectStore, clock: Clock, rng: Rng) -> None:
+        self._store = store
+        self._clock = clock
+        self._rng = rng
+
+    async def send(self, write: Write) -> Fate:
+        """Send until the fate is known, the right to send is gone, or time is up.
+
+        Raises errors.StoreDenied and errors.KeyRefused; an unreachable store is an answer.
+        """
+        sendings = 0
+        pause = FIRST_PAUSE_S
+        while True:
+            if not write.may_send():
+                return Unanswered("the lease lapsed") if sendings else NotSent()
+            outcome = await self._send_once(write)
+            sendings += 1
+            if isinstance(outcome, Applied) and outcome.token is not None:
+                return Landed(outcome.token)
+            if isinstance(outcome, Rejected) and sendings == 1:
+                return Refused(None)
+            fate, pause = await self._read_back(write, pause)
+            if fate is not None:
+                return fate
+            await self._wait(pause)
+
+    async def _send_once(self, write: Write) -> object:
+        if write.token is None:
+            return await self._store.create(write.key, write.body, {})
+        return await self._store.replace(write.key, write.body, write.token, {})
+
+    async def _read_back(self, write: Write, pause: float) -> tuple[Fate | None, float]:
+        """What the object says of the write; None when it is unchanged, so send again."""
+        while True:
+            try:
+                found = await self._look(write)
+            except StoreUnavailable as error:
+                if self._clock.now() >= write.until:
+                    return Unanswered(error.summary), pause
+                await self._wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+                continue
+            if isinstance(found, Found):
+                if write.is_mine(found):
+                    return Landed(found.token, found), pause
+                return Refused(found), pause
+            if isinstance(found, Missing) and write.token is not None:
+                return Refused(found), pause
+            if self._clock.now() >= write.until:
+                return Unanswered("no answer in time"), pause
+            return None, min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _look(self, write: Write) -> Found | Missing | Unchanged:
+        if write.token is None:
+            found = await self._store.get(write.key)
+            return found if isinstance(found, Found) else Missing()
+        return await self._store.get_if_changed(write.key, write.token)
+
+    async def _wait(self, pause: float) -> None:
+        await self._clock.sleep(self._rng.uniform(pause / 2, pause))

@@ -1,0 +1,313 @@
+"""Taking locks on the store: one record, its ancestors, what is below a gate, several scopes.
+
+*Write your own record, then look at the others* (section 3, levels).  Keeps L1, L2, L6 on the
+acquirer's side, and L11: whoever meets a gate gives all back before it waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from swampd.domain import leases, scopes
+from swampd.domain.leases import Acquisition, Identity, LockRecord, LockState, Sighting
+from swampd.domain.values import Epoch, Nonce, Scope
+from swampd.errors import LockBusy, LockTimeout
+from swampd.locking import ledger
+from swampd.locking.book import LockBook, Watch
+from swampd.locking.cas import Landed
+from swampd.locking.lease import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swampd.domain.levels import Want
+    from swampd.ports import Clock, Rng
+
+log = structlog.get_logger()
+FINDING_OUT_S: Final = 10.0
+"""A write that frees somebody's dead record is followed up for at most so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who takes, for how long it waits (local time), and what it says of itself."""
+
+    until: float
+    ttl_ms: int
+    purpose: str
+    no_wait: bool = False
+    given_up: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Somebody's gate that stands above: give back, wait for it, begin again."""
+
+    scope: Scope
+
+
+class Taker:
+    """Takes locks on the store for this daemon."""
+
+    def __init__(
+        self,
+        book: LockBook,
+        clock: Clock,
+        rng: Rng,
+        identity: Identity,
+        start: Callable[[Lease], None],
+    ) -> None:
+        """`start` keeps a lease alive from the moment its record is written."""
+        self._book = book
+        self._clock = clock
+        self._rng = rng
+        self._identity = identity
+        self._start = start
+
+    async def take(
+        self, wants: tuple[Want, ...], gates: tuple[Lease, ...], asker: Asker, own: Own
+    ) -> list[Lease]:
+        """All of these locks or none, in the given (sorted) order; `gates` are held by the asker.
+
+        Raises errors.LockTimeout or errors.LockBusy naming holder and age; errors.StoreUnavailable.
+        """
+        watch = Watch(self._book)
+        while True:
+            taken: list[Lease] = []
+            try:
+                gate = await self._take_each(wants, gates, asker, own, watch, taken)
+            except BaseException:
+                await self.give_back(taken)
+                raise
+            if gate is None:
+                return taken
+            await self.give_back(taken)
+            await self._wait_out(gate.scope, _all_watched(wants), asker, watch)
+
+    async def give_back(self, taken: list[Lease]) -> None:
+        """Release in the opposite order."""
+        for lease in reversed(taken):
+            await lease.release()
+
+    async def _take_each(  # noqa: PLR0913 - the state of one attempt
+        self,
+        wants: tuple[Want, ...],
+        gates: tuple[Lease, ...],
+        asker: Asker,
+        own: Own,
+        watch: Watch,
+        taken: list[Lease],
+    ) -> Gate | None:
+        for want in wants:
+            above = tuple(
+                gate for gate in (*gates, *taken) if scopes.is_below(want.scope, gate.scope)
+            )
+            lease = await self._take_record(want, above, asker, _all_watched(wants), watch)
+            taken.append(lease)
+            gate = await self._look_above(lease, above, watch)
+            if gate is not None:
+                return gate
+            if want.tree:
+                await self._drain(lease, asker, own, watch)
+            lease.demand()
+            lease.granted = True
+        return None
+
+    # --- one record ---------------------------------------------------------------------------
+
+    async def _take_record(
+        self,
+        want: Want,
+        above: tuple[Lease, ...],
+        asker: Asker,
+        watched: tuple[Scope, ...],
+        watch: Watch,
+    ) -> Lease:
+        seen = await self._known_free(want.scope)
+        if seen is None and await self._book.known_epoch(want.scope):
+            seen = await watch.look(want.scope)
+        while True:
+            if seen is None or seen.is_free or await self._may_take(seen):
+                lease = await self._win(want, above, asker, seen)
+                if lease is not None:
+                    return lease
+                await self._book.journal.write(
+                    lambda tx: ledger.forget_free(tx, want.scope), durable=False
+                )
+                watch.forget(want.scope)
+                seen = await watch.look(want.scope)
+                if seen is None or seen.is_free:
+                    self._check(want.scope, seen, asker)
+                    continue
+            await self._poll(want.scope, seen, asker)
+            await watch.look_at_all(tuple(s for s in watched if s != want.scope))
+            seen = await watch.look(want.scope)
+
+    async def _known_free(self, scope: Scope) -> Sighting | None:
+        """The record at our own last look, while it was free: saves the read before the CAS."""
+        known = await self._book.journal.read(lambda tx: ledger.known_free(tx, scope))
+        return None if known is None else Sighting(known[1], known[0], self._clock.now())
+
+    async def _may_take(self, seen: Sighting) -> bool:
+        """Has its holder lapsed, or is it a record that this daemon left behind?"""
+        record = seen.record
+        if seen.may_be_taken(self._clock.now()):
+            return True
+        if record is None or record.state is not LockState.HELD:
+            return False
+        nonce = record.nonce
+        return await self._book.journal.read(lambda tx: ledger.is_mine(tx, nonce))
+
+    async def _win(
+        self, want: Want, above: tuple[Lease, ...], asker: Asker, seen: Sighting | None
+    ) -> Lease | None:
+        """CAS on exactly what was seen; None when somebody else was there first."""
+        record = await self._record(want, asker, seen)
+        boot_id = self._clock.boot_id
+        await self._book.journal.write(lambda tx: ledger.begin_acquisition(tx, record, boot_id))
+        sent_at = self._clock.now()
+        deadline = sent_at + leases.lifetime_s(record.ttl_ms)
+
+        def in_time() -> bool:
+            return self._clock.now() < deadline and all(gate.alive() for gate in above)
+
+        token = seen.token if seen is not None else None
+        fate = await self._book.write(record, token, in_time, deadline)
+        if not isinstance(fate, Landed):
+            return None
+        won = fate.token
+        await self._book.journal.write(lambda tx: ledger.note_deadline(tx, record, won, deadline))
+        lease = Lease(self._book, self._clock, record, won, deadline, above)
+        if not lease.alive():
+            return None
+        self._start(lease)
+        return lease
+
+    async def _record(self, want: Want, asker: Asker, seen: Sighting | None) -> LockRecord:
+        previous = seen.record if seen is not None else None
+        known = await self._book.known_epoch(want.scope)
+        record = leases.acquired(
+            previous,
+            known if previous is None else Epoch(0),
+            self._identity,
+            Acquisition(
+                want.scope,
+                want.covers,
+                Nonce(self._rng.uuid()),
+                self._book.fresh_wid(),
+                asker.ttl_ms,
+                _iso(self._clock.wall_ms()),
+                asker.purpose,
+            ),
+        )
+        in_doubt = record.in_doubt
+        if in_doubt is not None and await self._book.doubt_is_over(want.scope, in_doubt):
+            record = leases.renewed(record, record.wid, doubt_is_over=True)
+        return record
+
+    # --- the others ---------------------------------------------------------------------------
+
+    async def _look_above(
+        self, lease: Lease, above: tuple[Lease, ...], watch: Watch
+    ) -> Gate | None:
+        """The second half of the level rule for a child: a gate above that is not free (held *or*
+        broken) wins.  Skips its own gates and what is above them."""
+        highest = {gate.scope for gate in above}
+        for scope in scopes.ancestors(lease.scope):
+            if scope in highest:
+                if any(gate.record.covers is scopes.Covers.TREE for gate in above):
+                    return None
+                continue
+            seen = await watch.look(scope)
+            if seen is not None and seen.is_gate:
+                return Gate(scope)
+        return None
+
+    async def _drain(self, lease: Lease, asker: Asker, own: Own, watch: Watch) -> None:
+        """Wait until every lock below the gate was seen free; top-down."""
+        listed = await self._book.listed()
+        known = await self._book.journal.read(ledger.known_free_tokens)
+        below = sorted(s for s in listed if scopes.is_below(s, lease.scope))
+        for scope in sorted(below, key=lambda s: (not scopes.is_top(s), s)):
+            if own.holds(scope) or known.get(scope) == listed[scope]:
+                continue
+            await own.give_back_idle(scope)
+            await self._wait_out(scope, (scope,), asker, watch, lease)
+
+    async def _wait_out(
+        self,
+        scope: Scope,
+        watched: tuple[Scope, ...],
+        asker: Asker,
+        watch: Watch,
+        lease: Lease | None = None,
+    ) -> None:
+        """Wait until a record is free; set an expired or broken one to `free, in_doubt`."""
+        while True:
+            await watch.look_at_all(tuple(s for s in watched if s != scope))
+            seen = await watch.look(scope)
+            if lease is not None:
+                lease.demand()
+            if seen is None or seen.is_free:
+                return
+            if await self._may_take(seen) and seen.record is not None:
+                await self._book.set_free(seen, self._clock.now() + FINDING_OUT_S)
+                continue
+            await self._poll(scope, seen, asker)
+
+    async def _poll(self, scope: Scope, seen: Sighting | None, asker: Asker) -> None:
+        """One pause between two looks, within the asker's time."""
+        self._check(scope, seen, asker)
+        now = self._clock.now()
+        low, high = leases.POLL_S * (1 - leases.POLL_JITTER), leases.LONGEST_POLL_S
+        await self._clock.sleep(min(self._rng.uniform(low, high), max(asker.until - now, 0.001)))
+
+
+    def _check(self, scope: Scope, seen: Sighting | None, asker: Asker) -> None:
+        """Raise when the asker's time is over or nobody asks any more."""
+        now = self._clock.now()
+        if asker.given_up() or now >= asker.until:
+            raise _not_obtained(scope, seen, asker, now)
+
+
+class Own(Protocol):
+    """What this daemon itself holds: the drain of a gate passes its own client's locks, and gives
+    back what merely lingers."""
+
+    def holds(self, scope: Scope) -> bool:
+        """Is this scope held here for the same client?"""
+
+    async def give_back_idle(self, scope: Scope) -> None:
+        """Release the lease on this scope if nobody uses it."""
+
+
+def _all_watched(wants: tuple[Want, ...]) -> tuple[Scope, ...]:
+    """All wanted records and their ancestors."""
+    return tuple(dict.fromkeys(s for w in wants for s in (w.scope, *scopes.ancestors(w.scope))))
+
+
+def _iso(wall_ms: int) -> str:
+    return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _not_obtained(
+    scope: Scope, seen: Sighting | None, asker: Asker, now: float
+) -> LockTimeout | LockBusy:
+    record = seen.record if seen is not None else None
+    if seen is None or record is None:
+        holder, age = "an unreadable record" if seen is not None else "another attempt", 0.0
+    else:
+        holder = f"{record.holder} (pid {record.pid} on {record.hostname}, epoch {record.epoch}"
+        holder += f", {record.purpose})" if record.purpose else ")"
+        age = now - seen.since
+    fields = {"scope": scope, "holder": holder, "unchanged_s": f"{age:.1f}"}
+    since = f"since {record.acquired_at}" if record is not None else "unchanged"
+    summary = f"{scope} is locked by {holder} {since}"
+    hint = f"wait longer, or look with `swampctl lock show {scope}`"
+    if asker.no_wait or asker.given_up():
+        return LockBusy(summary, hint, **fields)
+    return LockTimeout(summary, hint, **fields)

@@ -1,0 +1,1 @@
+"""Stores: one module for each backend, the probe that every store must pass, and the registry."""

@@ -1,0 +1,199 @@
+"""The probe: does this store keep what the protocol rests on (section 2)?
+
+Run at set-up and at every start, through two connections, on scratch objects of its own.  Each
+check asks for something that must happen or must be refused, and then looks whether it did or was:
+an answer alone would not show a store that ignores conditions.  It cannot be switched off.
+
+Limits: it sees what two connections from one machine can see.  A store that breaks its word only
+under load, or between machines, passes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NoReturn, assert_never
+
+from swampd.domain.outcomes import Applied, Found, Rejected, Unknown
+from swampd.domain.values import Wid
+from swampd.errors import StoreRefused, StoreUnavailable, SwampdError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swampd.domain.layout import Keys
+    from swampd.domain.outcomes import WriteOutcome
+    from swampd.domain.values import RemoteKey, Token
+    from swampd.ports import ObjectStore, Rng
+
+
+class Check(Enum):
+    """What is checked, in this order; the value is what a person reads."""
+
+    CREATE = "a new object can be created, and is seen through another connection"
+    CREATE_AGAIN = "creating an object that is there is refused"
+    REPLACE = "an object can be replaced by its token, and that is seen at once"
+    REPLACE_STALE = "replacing with an old token is refused"
+    REPLACE_MISSING = "replacing an object that is not there is refused"
+    DELETE_STALE = "deleting with an old token is refused"
+
+
+class Verdict(Enum):
+    """What came out."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    NOT_SUPPORTED = "not supported"
+    NOT_RUN = "not run"
+    """A check before it was broken."""
+
+
+LOSS: Final[Mapping[Check, str]] = {
+    Check.CREATE: "what one machine writes, another would not see: its changes would be undone",
+    Check.CREATE_AGAIN: "two machines could create one lock or head, and one's files would be lost",
+    Check.REPLACE: "no commit could be told from another, and commits would be lost",
+    Check.REPLACE_STALE: "two machines could commit over each other, and one's files would be lost",
+    Check.REPLACE_MISSING: "a late write could bring back what was deleted",
+    Check.DELETE_STALE: "a late delete could remove what another machine has just written",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """The verdict of each check."""
+
+    store: str
+    verdicts: Mapping[Check, Verdict]
+
+    @property
+    def refused(self) -> str | None:
+        """Why the store must not be used: which check failed, what would be lost.  None: use it."""
+        for check, verdict in self.verdicts.items():
+            if verdict is Verdict.BROKEN:
+                return f"{self.store} does not keep: {check.value}; {LOSS[check]}"
+        return None
+
+    def require(self) -> None:
+        """Raise errors.StoreRefused for a store that must not be used."""
+        if self.refused:
+            raise StoreRefused(
+                self.refused,
+                hint="use a store with conditional writes that are strongly consistent",
+                store=self.store,
+            )
+
+
+async def probe(first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng) -> ProbeReport:
+    """Check the store behind two connections, and delete what that left behind.
+
+    Raises errors.StoreUnavailable when an answer stays unclear, and what the store's reads raise.
+    """
+    run = _Probe(first, second, keys, rng)
+    try:
+        return await run.report()
+    finally:
+        await run.clean_up()
+
+
+class _Broken(Exception):
+    """The check under way showed a broken promise."""
+
+
+class _Probe:
+    def __init__(self, first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng) -> None:
+        self._first = first
+        self._second = second
+        self._rng = rng
+        self._key = keys.probe(Wid(rng.uuid()))
+        self._absent = keys.probe(Wid(rng.uuid()))
+        self._verdicts = dict.fromkeys(Check, Verdict.NOT_RUN)
+        self._check = Check.CREATE
+
+    async def report(self) -> ProbeReport:
+        """Run the checks until one is broken."""
+        with suppress(_Broken):
+            await self._run()
+        return ProbeReport(self._first.name, self._verdicts)
+
+    async def clean_up(self) -> None:
+        """Delete the scratch objects; a store that is away keeps them, and nobody reads them."""
+        for key in (self._key, self._absent):
+            with suppress(SwampdError):
+                await self._first.delete(key)
+
+    async def _run(self) -> None:
+        one, two, key = self._first, self._second, self._key
+        body = self._begin(Check.CREATE)
+        old = await self._must_land(await one.create(key, body, {}), two, body)
+
+        rival = self._begin(Check.CREATE_AGAIN)
+        await self._must_bounce(await two.create(key, rival, {}), one, key, body)
+
+        body = self._begin(Check.REPLACE)
+        token = await self._must_land(await two.replace(key, body, old, {}), one, body)
+        if token == old:
+            self._fail()
+
+        rival = self._begin(Check.REPLACE_STALE)
+        await self._must_bounce(await one.replace(key, rival, old, {}), two, key, body)
+
+        rival = self._begin(Check.REPLACE_MISSING)
+        absent = self._absent
+        await self._must_bounce(await two.replace(absent, rival, token, {}), one, absent, None)
+
+        self._begin(Check.DELETE_STALE)
+        if not one.capabilities.conditional_delete:
+            self._verdicts[self._check] = Verdict.NOT_SUPPORTED
+            return
+        await self._must_bounce(await one.delete_if(key, old), two, key, body)
+
+    def _begin(self, check: Check) -> bytes:
+        """Go on to a check; bytes that were never written before."""
+        self._check = check
+        return f"swampd probe {self._rng.uuid()}\n".encode()
+
+    def _fail(self) -> NoReturn:
+        self._verdicts[self._check] = Verdict.BROKEN
+        raise _Broken
+
+    async def _must_land(self, outcome: WriteOutcome, reader: ObjectStore, body: bytes) -> Token:
+        """The token that the write gave the object, as another connection reads it."""
+        found = await reader.get(self._key)
+        landed = isinstance(found, Found) and found.body == body
+        match outcome:
+            case Applied(token):
+                agreed = landed and isinstance(found, Found) and found.token == token
+            case Unknown(reason):
+                if not landed:
+                    raise self._unclear(reason)
+                agreed = True
+            case Rejected(raced=True):
+                raise self._unclear("somebody else writes there")
+            case Rejected():
+                agreed = False
+            case _:  # pragma: no cover
+                assert_never(outcome)
+        if not agreed or not isinstance(found, Found):
+            self._fail()
+        self._verdicts[self._check] = Verdict.KEPT
+        return found.token
+
+    async def _must_bounce(
+        self, outcome: WriteOutcome, reader: ObjectStore, key: RemoteKey, body: bytes | None
+    ) -> None:
+        """The write is refused, and the object is as it was (None: not there)."""
+        found = await reader.get(key)
+        before = found.body == body if isinstance(found, Found) else body is None
+        if isinstance(outcome, Applied) or not before:
+            self._fail()
+        if isinstance(outcome, Unknown):
+            raise self._unclear(outcome.reason)
+        self._verdicts[self._check] = Verdict.KEPT
+
+    def _unclear(self, reason: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"{self._first.name}: cannot tell whether {self._check.value}: {reason}",
+            hint="the store's network or service is in the way; try again",
+            store=self._first.name,
+        )

@@ -1,0 +1,203 @@
+"""Committing: one CAS on a head, and finding out what became of those that were cut off.
+
+A commit intent with all its paths is journalled before the CAS; base moves only when the commit is
+known to be in the head's history.  Keeps S12, L5 (failed only when it can no longer land), S6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from swampd.domain import heads
+from swampd.domain.entries import Tombstone
+from swampd.domain.leases import HORIZON_S
+from swampd.errors import OutcomeUnknown
+from swampd.indexing import ledger as heads_ledger
+from swampd.indexing import rows
+from swampd.indexing.rows import Base
+from swampd.locking.cas import Landed, NotSent, Refused
+from swampd.syncing import ledger, plans
+from swampd.syncing.ledger import Change, CommitIntent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swampd.domain.entries import Record
+    from swampd.domain.heads import Head
+    from swampd.domain.values import CachePath, Scope, Wid
+    from swampd.indexing.ledger import KnownHead
+    from swampd.locking.lease import Lease
+    from swampd.ports import Transaction
+    from swampd.syncing.bases import Bases
+    from swampd.syncing.context import Sync
+    from swampd.syncing.survey import LocalFile
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The commit is in the head's history."""
+
+    known: KnownHead
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Somebody else wrote the head first; nothing of this commit is or will be in it."""
+
+
+async def commit(  # noqa: PLR0913 - a commit's facts
+    sync: Sync,
+    bases: Bases,
+    lease: Lease,
+    known: KnownHead | None,
+    records: Mapping[CachePath, Record],
+    files: Mapping[CachePath, LocalFile],
+) -> Committed | Overtaken:
+    """Commit these rows on exactly this head, with what can be settled by the way.
+
+    Raises errors.OutcomeUnknown when the answer never came, errors.LockLost when the lease was
+    gone before the first sending.
+    """
+    lease.demand()
+    scope = lease.scope
+    head = known.head if known is not None else await sync.writer.first_head(lease)
+    stamp = sync.writer.stamp(lease)
+    settled, staged = await sync.journal.read(lambda tx: settlements(tx, scope, records))
+    seen = await sync.journal.read(lambda tx: _seen(tx, head))
+    next_head = heads.committed(head, stamp, {**settled, **records})
+    next_head = heads.with_seen_children(next_head, seen)
+    folded = await sync.manifests.fold(next_head, lease)
+    intent = CommitIntent(
+        stamp.wid,
+        scope,
+        known.token if known is not None else None,
+        head.seq,
+        sync.clock.now(),
+        sync.clock.boot_id,
+        {path: _change(record, files.get(path)) for path, record in records.items()},
+    )
+    await sync.journal.write(lambda tx: ledger.begin_commit(tx, intent))
+    fate = await sync.writer.write(lease, folded.head, intent.token)
+    if isinstance(fate, Landed):
+        adopted = await sync.writer.adopt_own(folded, fate)
+        await bases.change(lambda tx: finish(tx, intent))
+        await sync.journal.write(lambda tx: _note(tx, sync, scope, settled), durable=False)
+        await drop_staged(sync, lease, staged)
+        return Committed(adopted)
+    if isinstance(fate, Refused | NotSent):
+        await sync.journal.write(lambda tx: ledger.end_commit(tx, stamp.wid))
+        if isinstance(fate, NotSent):
+            lease.demand()
+        return Overtaken()
+    raise OutcomeUnknown(
+        f"the commit on {scope} was sent and no answer came",
+        "nothing to do: the daemon goes on finding out, `swampctl status` shows it",
+        scope=scope,
+    )
+
+
+def _change(record: Record, file: LocalFile | None) -> Change:
+    if file is None:
+        return ledger.change_of(record, None, racy=False)
+    return ledger.change_of(record, file.stamp, racy=file.racy)
+
+
+def _seen(tx: Transaction, head: Head) -> set[Scope]:
+    return {child for child in head.children if heads_ledger.known_head(tx, child) is not None}
+
+
+def _note(
+    tx: Transaction, sync: Sync, scope: Scope, settled: Mapping[CachePath, Record]
+) -> None:
+    ledger.forget_mirrored(tx, settled)
+    ledger.touch_commit(tx, scope, sync.clock.now(), sync.clock.boot_id)
+
+
+def finish(tx: Transaction, intent: CommitIntent) -> None:
+    """The commit is in the history: base becomes what was sent (section 5.6)."""
+    for path, change in intent.changes.items():
+        sent = ledger.content_of_change(change)
+        if sent is None:
+            rows.drop_base(tx, intent.scope, path)
+        else:
+            content, stamp = sent
+            rows.put_base(tx, intent.scope, path, Base(content, stamp, change.racy))
+    ledger.leave_join(tx, intent.changes)
+    ledger.clear_states(tx, intent.changes)
+    ledger.forget_mirrored(tx, intent.changes)
+    ledger.end_commit(tx, intent.wid)
+    plans.note_applied(tx, intent.scope)
+
+
+# --- settling by the way --------------------------------------------------------------------------
+
+
+def settlements(
+    tx: Transaction, scope: Scope, besides: Mapping[CachePath, Record]
+) -> tuple[dict[CachePath, Record], list[Wid]]:
+    """Rows whose plain key is known for sure: entries get its token and drop their redo copy,
+    tombstones become swept (section 4.4); and the staged copies that no head names then."""
+    found: dict[CachePath, Record] = {}
+    staged: list[Wid] = []
+    for path, record in rows.pending_in(tx, scope).items():
+        seen = ledger.mirrored(tx, path)
+        if path in besides or seen is None or not seen.sure or seen.wid != record.wid:
+            continue
+        if isinstance(record, Tombstone):
+            found[path] = msgspec.structs.replace(record, swept=True)
+        elif seen.token is not None:
+            found[path] = msgspec.structs.replace(record, token=seen.token, redo=None)
+            if record.redo is not None and record.redo.staged is not None:
+                staged.append(record.redo.staged)
+    return found, staged
+
+
+async def drop_staged(sync: Sync, lease: Lease, staged: list[Wid]) -> None:
+    """Delete staged copies that no head names any more; what stays is left to `compact`."""
+    for wid in staged:
+        if lease.alive():
+            await sync.store.delete(sync.keys.staged(wid))
+
+
+# --- finding out --------------------------------------------------------------------------------
+
+
+async def find_out(sync: Sync, bases: Bases, scope: Scope, known: KnownHead | None) -> None:
+    """Close the open commits of a scope by what its head, just read, says of them.
+
+    In `recent`: committed.  The head moved on without it: it can no longer land, unless 16 or
+    more commits hide it: then its paths join.  Unchanged: open, until a horizon.
+    """
+    intents = await sync.journal.read(lambda tx: ledger.commits(tx, scope))
+    for intent in intents:
+        await _find_out(sync, bases, intent, known)
+
+
+async def _find_out(sync: Sync, bases: Bases, intent: CommitIntent, known: KnownHead | None) -> None:
+    if known is not None and heads.names_commit(known.head, intent.wid):
+        await bases.change(lambda tx: finish(tx, intent))
+        log.info("commit_found", scope=intent.scope, wid=intent.wid)
+        return
+    token = known.token if known is not None else None
+    if token != intent.token:
+        hidden = known is not None and heads.forgets_commit(known.head, intent.seq)
+
+        def close(tx: Transaction) -> None:
+            if hidden:
+                for path in intent.changes:
+                    rows.drop_base(tx, intent.scope, path)
+                ledger.enter_join(tx, intent.changes)
+            ledger.end_commit(tx, intent.wid)
+
+        await bases.change(close)
+        log.info("commit_not_landed", scope=intent.scope, wid=intent.wid, hidden=hidden)
+        return
+    same_boot = intent.boot_id == sync.clock.boot_id
+    if same_boot and sync.clock.now() - intent.sent_at >= HORIZON_S:
+        await sync.journal.write(lambda tx: ledger.end_commit(tx, intent.wid))

@@ -1,0 +1,202 @@
+"""Conflicts: nothing is overwritten, both contents stay, a person decides (section 7).
+
+Ours stays in the cache, theirs goes to `.swampd/conflicts/`; the rest of the scope syncs on.
+Keeps S2.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import structlog
+
+from swampd.domain import scopes
+from swampd.domain.entries import Entry, Record
+from swampd.domain.paths import PathProblem, parse_cache_path
+from swampd.domain.states import ConflictKind, PathState
+from swampd.domain.values import Scope
+from swampd.errors import BadRequest, StoreUnavailable
+from swampd.indexing import rows
+from swampd.indexing.rows import Base
+from swampd.ports import FileRead, SealedFile, Stamp
+from swampd.syncing import ledger
+from swampd.syncing.fetching import fetch
+from swampd.syncing.ledger import Conflict, Trashed
+from swampd.syncing.survey import look_at
+
+if TYPE_CHECKING:
+    from swampd.domain.values import CachePath
+    from swampd.ports import Transaction
+    from swampd.syncing.bases import Bases
+    from swampd.syncing.context import Sync
+
+NO_STAMP = Stamp(0, 0, -1, 0, 0, x=False)
+"""The stamp of no file: whatever is there differs from it."""
+log = structlog.get_logger()
+
+
+class Side(Enum):
+    """What a person chooses: the cache's content, the conflict copy's, or both under two names."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+    BOTH = "both"
+
+
+class ConflictKeeper:
+    """Records conflicts and keeps the other side's bytes."""
+
+    def __init__(self, sync: Sync) -> None:
+        self._sync = sync
+
+    async def keep(
+        self, scope: Scope, path: CachePath, kind: ConflictKind, record: Record | None
+    ) -> None:
+        """Both sides changed a path: fetch theirs as a copy, and stop touching the path."""
+        known = await self._sync.journal.read(lambda tx: ledger.conflict(tx, path))
+        if known is not None and known.record == record and known.kind is kind:
+            return
+        copy = None
+        if isinstance(record, Entry):
+            try:
+                fetched = await fetch(self._sync, {path: record})
+            except StoreUnavailable:
+                return
+            ready = fetched.ready.get(path)
+            if ready is None:
+                return
+            copy = await self._sync.threads.io(
+                lambda: self._sync.tree.tmp_to_conflicts(ready.name, path)
+            )
+        if known is not None and known.copy is not None:
+            old = known.copy
+            await self._sync.threads.io(lambda: self._sync.tree.drop_conflict(old))
+        await self._save(Conflict(path, scope, kind, record, copy, self._sync.clock.wall_ms()))
+
+    async def keep_bytes(self, scope: Scope | None, path: CachePath, copy: str) -> None:
+        """Local bytes that nobody planned for were swapped out: they are this conflict's copy."""
+        found = scope
+        if found is None:
+            found = await self._sync.journal.read(lambda tx: _scope_of(tx, path))
+        wall_ms = self._sync.clock.wall_ms()
+        await self._save(Conflict(path, found, ConflictKind.KEPT_BYTES, None, copy, wall_ms))
+
+    async def _save(self, conflict: Conflict) -> None:
+        def work(tx: Transaction) -> None:
+            ledger.save_conflict(tx, conflict)
+            ledger.set_state(
+                tx, conflict.scope, conflict.path, PathState.CONFLICT, conflict.kind.value
+            )
+
+        await self._sync.journal.write(work)
+        log.warning("conflict", path=conflict.path, kind=conflict.kind.value)
+
+
+def _scope_of(tx: Transaction, path: CachePath) -> Scope:
+    for (scope,) in tx.execute("SELECT scope FROM remote WHERE path = ?", (path,)):
+        return Scope(scope)
+    return scopes.top_of(path)
+
+
+class Resolver:
+    """Does what a person decided."""
+
+    def __init__(self, sync: Sync, bases: Bases) -> None:
+        self._sync = sync
+        self._bases = bases
+
+    async def resolve(self, path: CachePath, side: Side) -> None:
+        """Resolve one conflict; the next push or pull carries it out.
+
+        Raises errors.BadRequest when there is no conflict, or nothing to take.
+        """
+        conflict = await self._sync.journal.read(lambda tx: ledger.conflict(tx, path))
+        if conflict is None:
+            raise BadRequest(
+                f"{path} is not in conflict", "see `swampctl conflicts list`", path=path
+            )
+        if side is Side.BOTH:
+            await self._place_copy(conflict, self._sibling(path, conflict))
+        elif side is Side.THEIRS and conflict.kind is ConflictKind.KEPT_BYTES:
+            await self._place_copy(conflict, path)
+        await self._decide(conflict, side)
+        if conflict.copy is not None:
+            copy = conflict.copy
+            await self._sync.threads.io(lambda: self._sync.tree.drop_conflict(copy))
+
+    async def _decide(self, conflict: Conflict, side: Side) -> None:
+        """Ours: it is an edit of theirs.  Theirs: ours counts as seen, so that it is replaced."""
+        path = conflict.path
+        looks = await self._sync.threads.io(lambda: look_at(self._sync.tree, [path], {}))
+        file = looks[path][1]
+
+        def work(tx: Transaction) -> None:
+            ledger.drop_conflict(tx, path)
+            if conflict.kind in (ConflictKind.KEPT_BYTES, ConflictKind.FOREIGN_OBJECT):
+                return
+            record = rows.remote(tx, path)
+            if side is Side.THEIRS:
+                if file is not None:
+                    rows.put_base(tx, conflict.scope, path, file.as_base)
+                else:
+                    rows.drop_base(tx, conflict.scope, path)
+            elif isinstance(record, Entry):
+                rows.put_base(
+                    tx, conflict.scope, path, Base(record.content, NO_STAMP, racy=True)
+                )
+            else:
+                rows.drop_base(tx, conflict.scope, path)
+
+        await self._bases.change(work)
+
+    def _sibling(self, path: CachePath, conflict: Conflict) -> CachePath:
+        mark = f"theirs-{conflict.wall_ms:x}"
+        folder, slash, name = path.rpartition("/")
+        found = parse_cache_path(f"{folder}{slash}{name[:200]}.{mark}")
+        if isinstance(found, PathProblem):
+            raise BadRequest(
+                f"no second name for {path} can be made", "use --ours or --theirs", path=path
+            )
+        return found
+
+    async def _place_copy(self, conflict: Conflict, target: CachePath) -> None:
+        """Bring a conflict copy into the cache as a local edit; what is there goes to trash."""
+        copy = conflict.copy
+        if copy is None:
+            raise BadRequest(
+                f"the conflict of {conflict.path} has no second content",
+                "use --ours or --theirs",
+                path=conflict.path,
+            )
+        name, tree = self._sync.rng.uuid(), self._sync.tree
+
+        def work() -> Trashed | None:
+            read = tree.read_conflict(copy)
+            if not isinstance(read, FileRead) or read.body is None:
+                raise BadRequest(f"the conflict copy {copy} cannot be read", "use --ours")
+            with tree.write_tmp(name, x=read.stamp.x) as sink:
+                for chunk in _chunks(read.body):
+                    sink(chunk)
+            tree.finish_tmp(name, read.stamp.mtime_ns)
+            if tree.place_new(name, target) is None:
+                return None
+            problem = tree.exchange(name, target)
+            if problem is not None:
+                tree.drop_tmp(name)
+                raise BadRequest(f"{target} cannot be replaced: {problem.value}", "look at it")
+            out = tree.hash_tmp(name)
+            tree.tmp_to_trash(name)
+            digest = out.sha256 if isinstance(out, FileRead) else read.sha256
+            now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
+            return Trashed(name, target, digest, now, boot_id)
+
+        trashed = await self._sync.threads.io(work)
+        if trashed is not None:
+            await self._sync.journal.write(lambda tx: ledger.note_trash(tx, trashed))
+
+
+def _chunks(body: bytes | SealedFile) -> list[bytes]:
+    if isinstance(body, bytes):
+        return [body]
+    raise BadRequest("the conflict copy is too large to be placed", "copy it by hand")

@@ -1,0 +1,31 @@
+"""What every step of push and pull works with: the ports, the heads, and who we are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swampd.domain.layout import Keys
+    from swampd.indexing.manifests import Manifests
+    from swampd.indexing.reading import HeadReader
+    from swampd.indexing.writing import HeadWriter
+    from swampd.ports import Clock, FileTree, Journal, ObjectStore, Rng, Threads
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One workspace's parts, wired together by `workspace.py` (or by the simulator)."""
+
+    store: ObjectStore
+    keys: Keys
+    journal: Journal
+    tree: FileTree
+    clock: Clock
+    rng: Rng
+    threads: Threads
+    reader: HeadReader
+    writer: HeadWriter
+    manifests: Manifests
+    workspace: str
+    """Names this cache in its marker."""

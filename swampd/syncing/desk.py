@@ -1,0 +1,235 @@
+"""One desk a scope: push, pull and settle of a scope take turns here, under the leases they need.
+
+The caller's leases are used where it has them; else a lease is taken for the one operation.  No
+desk is kept while waiting for a lease, so a client that holds the scope is never waited for by
+somebody who keeps it from pushing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from swampd.domain import scopes
+from swampd.domain.levels import Want
+from swampd.errors import LockBusy
+from swampd.indexing import declaring
+from swampd.indexing import ledger as heads_ledger
+from swampd.syncing import committing, ledger, mirroring
+from swampd.syncing.bases import Bases, check_halts
+from swampd.syncing.conflicts import ConflictKeeper, Resolver
+from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller, roll_forward
+from swampd.syncing.pushing import Pushed, Pusher
+from swampd.syncing.trash import empty_trash
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from swampd.domain.values import Scope
+    from swampd.locking.keeper import Grant, Keeper
+    from swampd.locking.lease import Lease
+    from swampd.ports import Transaction
+    from swampd.syncing.context import Sync
+
+SETTLE_OWN_S: Final = 60.0
+"""The writer settles so long after its last commit (section 4.5)."""
+SETTLE_OTHERS_S: Final = 600.0
+"""Others do it after so long, with jitter."""
+log = structlog.get_logger()
+
+
+class Asking:
+    """Who asks for an operation: which leases it has, which gates it holds, how long it waits."""
+
+    def __init__(
+        self,
+        owner: str,
+        wait_s: float,
+        leases: Mapping[Scope, Lease] | None = None,
+        purpose: str = "",
+    ) -> None:
+        self.owner = owner
+        self.wait_s = wait_s
+        self.leases = dict(leases or {})
+        self.purpose = purpose
+
+    def gates_over(self, scope: Scope) -> tuple[Lease, ...]:
+        """The asker's own gates above a scope."""
+        return tuple(
+            lease
+            for of, lease in self.leases.items()
+            if scopes.is_below(scope, of) and lease.record.covers is scopes.Covers.TREE
+        )
+
+
+class Desks:
+    """Push, pull, settle and declare for the scopes of one workspace."""
+
+    def __init__(self, sync: Sync, keeper: Keeper, least_free: int = LEAST_FREE) -> None:
+        self.sync = sync
+        self.bases = Bases(sync)
+        self.resolver = Resolver(sync, self.bases)
+        self._keeper = keeper
+        self._pusher = Pusher(sync, self.bases)
+        self._puller = Puller(sync, self.bases, least_free)
+        self._desks: dict[Scope, asyncio.Lock] = {}
+        self._due: dict[Scope, float] = {}
+
+    def _desk(self, scope: Scope) -> asyncio.Lock:
+        return self._desks.setdefault(scope, asyncio.Lock())
+
+    @asynccontextmanager
+    async def _lease(self, scope: Scope, asking: Asking) -> AsyncIterator[Lease]:
+        """The asker's lease on this scope, or one for this operation (under its own gates)."""
+        mine = asking.leases.get(scope)
+        if mine is not None:
+            mine.demand()
+            yield mine
+            return
+        grant = await self._keeper.take(
+            (Want(scope),),
+            owner=asking.owner,
+            wait_s=asking.wait_s,
+            purpose=asking.purpose,
+            under=asking.gates_over(scope),
+        )
+        try:
+            yield grant.leases[scope]
+        finally:
+            self._keeper.give_back(grant)
+
+    # --- push ---------------------------------------------------------------------------------
+
+    async def push(self, scope: Scope, asking: Asking, *, allow_deletes: bool = False) -> Pushed:
+        """Push one scope.  Raises what `Pusher.push` raises, and errors.LockTimeout, LockBusy."""
+        await check_halts(self.sync, scope, allow_deletes=allow_deletes)
+        await self._join(scope, asking)
+        async with self._desk(scope):
+            seen, plan = await self._pusher.look(scope)
+            generation = await self.bases.generation()
+            if not await self._pusher.needs_lease(scope, plan):
+                await self._pusher.apply_local(scope, plan)
+                return Pushed(held=dict(plan.held), conflicts=list(plan.conflicts))
+        async with self._lease(scope, asking) as lease, self._desk(scope):
+            if await self.bases.generation() != generation:
+                seen, _ = await self._pusher.look(scope)
+            return await self._pusher.push(lease, seen, allow_deletes=allow_deletes)
+
+    # --- pull ---------------------------------------------------------------------------------
+
+    async def pull(self, scope: Scope, asking: Asking, *, allow_deletes: bool = False) -> Pulled:
+        """Pull one scope: one conditional GET (none right after a claim), then what changed."""
+        await check_halts(self.sync, scope, allow_deletes=allow_deletes)
+        await self.bases.check()
+        await self._join(scope, asking)
+        async with self._desk(scope):
+            lease = asking.leases.get(scope)
+            if lease is not None and lease.claimed and lease.valid():
+                known = await self.sync.reader.known(scope)
+            else:
+                known = await self.sync.reader.refresh(scope)
+            await committing.find_out(self.sync, self.bases, scope, known)
+            return await self._puller.pull(scope, allow_deletes=allow_deletes)
+
+    async def apply(self, scope: Scope, *, allow_deletes: bool = False) -> Pulled:
+        """Apply an already adopted head (after a LIST told which ones changed); no request."""
+        await check_halts(self.sync, scope, allow_deletes=allow_deletes)
+        await self._join(scope, Asking("join", 60.0))
+        async with self._desk(scope):
+            known = await self.sync.reader.known(scope)
+            await committing.find_out(self.sync, self.bases, scope, known)
+            return await self._puller.pull(scope, allow_deletes=allow_deletes)
+
+    async def _join(self, scope: Scope, asking: Asking) -> None:
+        """Join mode begins with a claim, so that no commit of the life before lands after it has
+        looked (section 7)."""
+        if not await self.sync.journal.read(lambda tx: _must_claim(tx, scope)):
+            return
+        async with self._lease(scope, asking) as lease, self._desk(scope):
+            await self.sync.writer.claim(lease)
+            await self.sync.journal.write(lambda tx: ledger.note_join_claimed(tx, scope))
+
+    # --- claims and declaring -----------------------------------------------------------------
+
+    async def claim(self, lease: Lease) -> None:
+        """A lease is given to a client: nobody older can commit any more, and what is open of
+        this scope's commits is found out."""
+        async with self._desk(lease.scope):
+            known = await self.sync.writer.claim(lease)
+            await committing.find_out(self.sync, self.bases, lease.scope, known)
+
+    async def declare(self, child_lease: Lease, top_lease: Lease) -> None:
+        """Make a directory a scope of its own."""
+        top, child = self._desk(top_lease.scope), self._desk(child_lease.scope)
+        async with top, child:
+            await declaring.declare(
+                child_lease,
+                top_lease,
+                self.sync.reader,
+                self.sync.writer,
+                self.sync.manifests,
+                self.sync.journal,
+            )
+
+    # --- in the background --------------------------------------------------------------------
+
+    async def settle_due(self) -> None:
+        """Settle the scopes whose time has come; a held one is left for later."""
+        pending = await self.sync.journal.read(_pending)
+        now, boot_id = self.sync.clock.now(), self.sync.clock.boot_id
+        for scope in sorted(set(self._due) - set(pending)):
+            del self._due[scope]
+        for scope, (at, boot) in pending.items():
+            own = at is not None and boot == boot_id
+            wait = SETTLE_OWN_S if own else SETTLE_OTHERS_S * self.sync.rng.uniform(1.0, 1.5)
+            due = self._due.setdefault(scope, (at if own and at is not None else now) + wait)
+            if now >= due:
+                self._due.pop(scope)
+                await self.settle(scope)
+
+    async def settle(self, scope: Scope) -> int:
+        """Mirror and settle one scope now, if nobody holds it."""
+        try:
+            async with self._lease(scope, Asking("settle", 0.0, purpose="settle")) as lease:
+                async with self._desk(scope):
+                    return await mirroring.settle(self.sync, lease)
+        except LockBusy:
+            return 0
+
+    async def empty_trash(self, least_age_s: float) -> None:
+        """What was swapped out goes after a while; written to meanwhile, it is kept (section 6)."""
+        await empty_trash(self.sync, ConflictKeeper(self.sync), least_age_s)
+
+    async def recover(self) -> None:
+        """After a restart: unfinished placements."""
+        await roll_forward(self.sync, ConflictKeeper(self.sync))
+
+    def give_back(self, grant: Grant) -> None:
+        """End a grant."""
+        self._keeper.give_back(grant)
+
+
+def _must_claim(tx: Transaction, scope: Scope) -> bool:
+    """Are there joining paths in this scope whose head was not claimed since?"""
+    if ledger.join_claimed(tx, scope):
+        return False
+    children = heads_ledger.children_of(tx, scope)
+    return any(
+        scopes.contains(scope, path) and not any(scopes.contains(c, path) for c in children)
+        for path in ledger.joining(tx)
+    )
+
+
+def _pending(tx: Transaction) -> dict[Scope, tuple[float | None, str | None]]:
+    """Scopes with rows to settle, and when this daemon last committed there."""
+    found: dict[Scope, tuple[float | None, str | None]] = {}
+    for (scope,) in tx.execute("SELECT DISTINCT scope FROM remote WHERE pending ORDER BY scope"):
+        found[scope] = (None, None)
+        for at, boot in tx.execute(
+            "SELECT at, boot_id FROM committed_at WHERE scope = ?", (scope,)
+        ):
+            found[scope] = (at, boot)
+    return found

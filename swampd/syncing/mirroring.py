@@ -1,0 +1,171 @@
+"""Bringing plain keys up to the head: mirror after the commit, settle later (sections 4.3 to 4.5).
+
+Only the scope's holder touches plain keys.  Keeps S7 and S3: a redo copy is dropped, a tombstone
+called swept, only on a definite answer or a look got while nothing of ours could still land.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from swampd.domain import heads
+from swampd.domain.entries import Entry, Record, Tombstone
+from swampd.domain.outcomes import Applied, Found
+from swampd.domain.states import ConflictKind, PathState
+from swampd.errors import KeyRefused, StoreUnavailable
+from swampd.indexing import rows
+from swampd.locking.cas import Landed
+from swampd.syncing import ledger
+from swampd.syncing.committing import drop_staged, settlements
+from swampd.syncing.ledger import Mirrored
+from swampd.syncing.requests import PlainKeys
+
+if TYPE_CHECKING:
+    from swampd.domain.values import CachePath, Scope, Token
+    from swampd.locking.lease import Lease
+    from swampd.ports import Body, Transaction
+    from swampd.syncing.context import Sync
+
+TRIES: Final = 4
+"""So often one key is tried when answers are unclear or somebody is in the way."""
+log = structlog.get_logger()
+
+
+class Mirror:
+    """Brings the plain keys of one scope up to its head, under its lease."""
+
+    def __init__(self, sync: Sync, lease: Lease) -> None:
+        self._sync = sync
+        self._lease = lease
+        self._plain = PlainKeys(sync, lease)
+
+    async def run(self) -> int:
+        """Deletes before puts.  Returns how many keys are not through (`mirror_pending`).
+
+        Raises errors.LockLost; an unreachable store leaves the rest for later.
+        """
+        work = await self._sync.journal.read(self._work)
+        left = len(work)
+        ordered = sorted(work.items(), key=lambda item: (isinstance(item[1], Entry), item[0]))
+        for path, record in ordered:
+            try:
+                through = await self._bring_up(path, record)
+            except (StoreUnavailable, KeyRefused) as error:
+                log.warning("mirror_failed", path=path, error=error.code, detail=error.summary)
+                continue
+            left -= through
+        return left
+
+    def _work(self, tx: Transaction) -> dict[CachePath, Record]:
+        """Pending rows whose plain key is not known for sure."""
+        found: dict[CachePath, Record] = {}
+        for path, record in rows.pending_in(tx, self._lease.scope).items():
+            seen = ledger.mirrored(tx, path)
+            if seen is None or seen.wid != record.wid or not seen.sure:
+                found[path] = record
+        return found
+
+    async def _bring_up(self, path: CachePath, record: Record) -> bool:
+        if isinstance(record, Tombstone):
+            return await self._sweep(path, record)
+        return await self._put(path, record)
+
+    async def _note(self, path: CachePath, record: Record, token: Token | None, *, sure: bool) -> None:
+        """Remember what the key holds.  `sure` was judged *before* the answer or look: what was
+        seen in doubt counts for nothing later (section 4.4)."""
+        seen = Mirrored(record.wid, token, sure)
+        await self._sync.journal.write(
+            lambda tx: ledger.note_mirrored(tx, path, seen), durable=False
+        )
+
+    async def _foreign(self, path: CachePath, kind: ConflictKind) -> None:
+        scope = self._lease.scope
+        await self._sync.journal.write(
+            lambda tx: ledger.set_state(tx, scope, path, PathState.CONFLICT, kind.value)
+        )
+
+    # --- deletes ------------------------------------------------------------------------------
+
+    async def _sweep(self, path: CachePath, gone: Tombstone) -> bool:
+        """Tombstone: look; nothing there: done; a swampd write: DELETE on its token."""
+        for _ in range(TRIES):
+            sure = await self._plain.is_sure(path)
+            plain = await self._plain.look(path)
+            if plain is None:
+                await self._note(path, gone, None, sure=sure)
+                return True
+            if plain.mark is None:
+                await self._foreign(path, ConflictKind.FOREIGN_OBJECT)
+                return False
+            outcome = await self._plain.delete(path, gone.wid, plain.token)
+            if isinstance(outcome, Applied):
+                await self._note(path, gone, None, sure=sure)
+                return True
+        return False
+
+    # --- puts ---------------------------------------------------------------------------------
+
+    async def _put(self, path: CachePath, entry: Entry) -> bool:
+        """PUT on condition of the expected token; on a refusal read the key and decide."""
+        body = await self._content(entry)
+        if body is None:
+            return False
+        mark = self._plain.mark(entry)
+        expected = entry.token
+        for _ in range(TRIES):
+            sure = await self._plain.is_sure(path)
+            if expected is None:
+                outcome = await self._plain.create_one(path, body, mark)
+            else:
+                outcome = await self._plain.replace(path, body, mark, expected)
+            if isinstance(outcome, Applied) and outcome.token is not None:
+                await self._note(path, entry, outcome.token, sure=sure)
+                return True
+            sure = await self._plain.is_sure(path)
+            plain = await self._plain.look(path)
+            if plain is not None and plain.mark is None:
+                await self._foreign(path, ConflictKind.FOREIGN_OBJECT)
+                return False
+            if plain is not None and plain.mark is not None and plain.mark.wid == entry.wid:
+                await self._note(path, entry, plain.token, sure=sure)
+                return True
+            expected = plain.token if plain is not None else None
+        return False
+
+    async def _content(self, entry: Entry) -> Body | None:
+        """The redo copy's bytes."""
+        if entry.redo is None:
+            return None
+        if entry.redo.inline is not None:
+            return entry.redo.inline
+        if entry.redo.staged is None:
+            return None
+        found = await self._sync.store.get(self._sync.keys.staged(entry.redo.staged))
+        return found.body if isinstance(found, Found) else None
+
+
+async def settle(sync: Sync, lease: Lease) -> int:
+    """Mirror what is left, then write a settlement of what is sure; how many rows it settled.
+
+    Under the lease of the scope.  Raises errors.LockLost, errors.StoreUnavailable, errors.Halted.
+    """
+    scope: Scope = lease.scope
+    known = await sync.reader.refresh(scope)
+    await sync.writer.check_epoch(lease, known)
+    if known is None:
+        return 0
+    await Mirror(sync, lease).run()
+    settled, staged = await sync.journal.read(lambda tx: settlements(tx, scope, {}))
+    if not settled:
+        return 0
+    head = heads.settled(known.head, sync.writer.stamp(lease), settled)
+    folded = await sync.manifests.fold(head, lease)
+    fate = await sync.writer.write(lease, folded.head, known.token)
+    if not isinstance(fate, Landed):
+        return 0
+    await sync.writer.adopt_own(folded, fate)
+    await sync.journal.write(lambda tx: ledger.forget_mirrored(tx, settled), durable=False)
+    await drop_staged(sync, lease, staged)
+    return len(settled)

@@ -1,0 +1,166 @@
+"""What is to be done in a scope: the planner of section 6 over the journal and a local look.
+
+One plan serves push and pull: push sends its own part, pull takes the other, both do what needs no
+request (agreeing, dropping base).  Reads only; runs in one journal transaction, so it is one state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
+
+from swampd.domain.entries import Entry
+from swampd.domain.planning import Local, Opaque, Present, Step, plan_path
+from swampd.domain.states import ConflictKind, PathState
+from swampd.domain.values import CachePath, Scope, Seq
+from swampd.indexing import ledger as heads_ledger
+from swampd.indexing import rows
+from swampd.syncing import ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swampd.domain.entries import Record
+    from swampd.indexing.rows import Base
+    from swampd.ports import Transaction
+    from swampd.syncing.survey import LocalFile
+
+Looks = "Mapping[CachePath, tuple[Local, LocalFile | None]]"
+
+
+@dataclass(slots=True)
+class Plan:
+    """The steps of a scope, by kind."""
+
+    push: dict[CachePath, LocalFile] = field(default_factory=dict)
+    bury: list[CachePath] = field(default_factory=list)
+    """Deletes to be pushed as tombstones."""
+    place: dict[CachePath, Entry] = field(default_factory=dict)
+    trash: dict[CachePath, LocalFile | None] = field(default_factory=dict)
+    """Local files to be moved to trash."""
+    agree: dict[CachePath, LocalFile] = field(default_factory=dict)
+    drop: list[CachePath] = field(default_factory=list)
+    """Bases of paths that are gone on both sides."""
+    forget: list[CachePath] = field(default_factory=list)
+    """Bases of paths where a local edit won over a delete: dropped at once, then pushed."""
+    conflicts: dict[CachePath, ConflictKind] = field(default_factory=dict)
+    held: dict[CachePath, PathState] = field(default_factory=dict)
+    went_back: list[CachePath] = field(default_factory=list)
+    looks: dict[CachePath, tuple[Local, LocalFile | None]] = field(default_factory=dict)
+    records: dict[CachePath, Record] = field(default_factory=dict)
+    known: int = 0
+    """How many paths the scope has a base for: what the limit on deletes is a part of."""
+
+    @property
+    def sends(self) -> bool:
+        """Is there anything for the store?"""
+        return bool(self.push or self.bury)
+
+
+def applied_seq(tx: Transaction, scope: Scope) -> Seq:
+    """The seq of the last head of which everything was applied here."""
+    for (seq,) in tx.execute("SELECT value FROM meta WHERE key = ?", (f"applied {scope}",)):
+        return Seq(int(seq))
+    return Seq(0)
+
+
+def note_applied(tx: Transaction, scope: Scope) -> None:
+    """If nothing of the head is open, it counts as applied."""
+    known = heads_ledger.known_head(tx, scope)
+    if known is None or rows.unapplied_in(tx, scope):
+        return
+    tx.execute(
+        "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"applied {scope}", str(known.head.seq))
+    )
+
+
+def make_plan(
+    tx: Transaction,
+    scope: Scope,
+    looks: Mapping[CachePath, tuple[Local, LocalFile | None]],
+) -> Plan:
+    """The plan for these paths of a scope."""
+    known = heads_ledger.known_head(tx, scope)
+    forgotten = known.head.forgotten_seq if known is not None else Seq(0)
+    base_seq = applied_seq(tx, scope)
+    uncommitted = ledger.uncommitted_paths(tx, scope)
+    conflicted = {conflict.path for conflict in ledger.conflicts(tx, scope)}
+    joining = ledger.joining(tx)
+    plan = Plan(looks=dict(looks))
+    plan.known = next(
+        (row[0] for row in tx.execute("SELECT count(*) FROM base WHERE scope = ?", (scope,))), 0
+    )
+    for path in sorted(looks):
+        if path in uncommitted:
+            plan.held[path] = PathState.UNCOMMITTED
+            continue
+        if path in conflicted:
+            plan.held[path] = PathState.CONFLICT
+            continue
+        record, base = rows.remote(tx, path), rows.base(tx, path)
+        if record is not None:
+            plan.records[path] = record
+        local, file = looks[path]
+        step = plan_path(
+            local,
+            base.content if base is not None else None,
+            record,
+            joining=path in joining,
+            base_seq=base_seq,
+            forgotten_seq=forgotten,
+        )
+        _sort_in(plan, path, step, file, base, record)
+    return plan
+
+
+def _sort_in(  # noqa: PLR0913, C901, PLR0912 - one branch for each step
+    plan: Plan,
+    path: CachePath,
+    step: Step,
+    file: LocalFile | None,
+    base: Base | None,
+    record: Record | None,
+) -> None:
+    match step:
+        case Step.NOTHING:
+            if file is not None and base is not None and file.content == base.content:
+                plan.agree[path] = file
+        case Step.PUSH:
+            if file is not None:
+                plan.push[path] = file
+        case Step.FORGET_AND_PUSH:
+            plan.forget.append(path)
+            if file is not None:
+                plan.push[path] = file
+        case Step.PUSH_TOMBSTONE:
+            plan.bury.append(path)
+        case Step.PLACE:
+            if isinstance(record, Entry):
+                plan.place[path] = record
+        case Step.TRASH | Step.JOIN_TRASH:
+            plan.trash[path] = file
+        case Step.AGREE:
+            if file is not None:
+                plan.agree[path] = file
+        case Step.DROP_BASE:
+            plan.drop.append(path)
+        case Step.CONFLICT:
+            plan.conflicts[path] = _kind(base, record)
+        case Step.WENT_BACK:
+            plan.went_back.append(path)
+        case Step.HOLD:
+            local = plan.looks[path][0]
+            plan.held[path] = PathState(local.reason) if isinstance(local, Opaque) else PathState.BUSY
+        case _:
+            assert_never(step)
+
+
+def _kind(base: Base | None, record: Record | None) -> ConflictKind:
+    if not isinstance(record, Entry):
+        return ConflictKind.JOIN_TOMBSTONE
+    return ConflictKind.BOTH_NEW if base is None else ConflictKind.BOTH_CHANGED
+
+
+def is_present(local: Local) -> bool:
+    """Is there a regular file?"""
+    return isinstance(local, Present)

@@ -1,0 +1,306 @@
+"""Pull: bringing a scope's head into the cache (section 6).
+
+Works on the list of unapplied paths, so it costs what changed.  Keeps S4, S5 (a path is clean only
+when it was placed and looked at again), S8 (new files, then pointers, then deletes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from swampd.domain.limits import too_many_deletes
+from swampd.domain.pointers import is_pointer, pointer_target
+from swampd.domain.states import Halt, PathState
+from swampd.errors import Halted, LowSpace
+from swampd.indexing import rows
+from swampd.ports import FileRead
+from swampd.syncing import ledger, plans
+from swampd.syncing.conflicts import ConflictKeeper
+from swampd.syncing.fetching import Fetched, fetch
+from swampd.syncing.ledger import Placement, Trashed
+from swampd.syncing.placing import Placed, Placer
+from swampd.syncing.survey import LocalFile, look_at
+
+if TYPE_CHECKING:
+    from swampd.domain.entries import Entry
+    from swampd.domain.planning import Local
+    from swampd.domain.values import CachePath, Scope, Sha256
+    from swampd.indexing.rows import Base
+    from swampd.ports import Transaction
+    from swampd.syncing.bases import Bases
+    from swampd.syncing.context import Sync
+    from swampd.syncing.plans import Plan
+
+ROUNDS: Final = 4
+"""So often a pull plans again when the tree moved under it."""
+BATCH: Final = 256
+LEAST_FREE: Final = 200 * 1024 * 1024
+"""Below so many bytes of free space pulls stop (API, disk)."""
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What a pull did."""
+
+    placed: int = 0
+    deleted: int = 0
+    conflicts: list[CachePath] = field(default_factory=list)
+    held: dict[CachePath, PathState] = field(default_factory=dict)
+    failed: dict[CachePath, str] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Is everything of the head applied?"""
+        return not (self.conflicts or self.held or self.failed)
+
+
+class Puller:
+    """Pulls scopes of one workspace; the caller has read the head and holds the scope's desk."""
+
+    def __init__(self, sync: Sync, bases: Bases, least_free: int = LEAST_FREE) -> None:
+        self._sync = sync
+        self._bases = bases
+        self._least_free = least_free
+        self._conflicts = ConflictKeeper(sync)
+
+    async def pull(self, scope: Scope, *, allow_deletes: bool = False) -> Pulled:
+        """Apply what is not applied of the adopted head.
+
+        Raises errors.Halted, errors.LowSpace.
+        """
+        result = Pulled()
+        for _ in range(ROUNDS):
+            paths = await self._sync.journal.read(lambda tx: rows.unapplied_in(tx, scope))
+            if not paths:
+                break
+            await self._bases.check()
+            plan = await self._plan(scope, paths)
+            await self._guard(scope, plan, allow_deletes=allow_deletes)
+            again = await self._apply(scope, plan, result)
+            allow_deletes = True
+            if not again:
+                break
+        await self._sync.journal.write(lambda tx: plans.note_applied(tx, scope), durable=False)
+        return result
+
+    async def _plan(self, scope: Scope, paths: list[CachePath]) -> Plan:
+        bases = await self._sync.journal.read(lambda tx: _bases(tx, paths))
+        looks = await self._sync.threads.io(lambda: look_at(self._sync.tree, paths, bases))
+        return await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
+
+    async def _guard(self, scope: Scope, plan: Plan, *, allow_deletes: bool) -> None:
+        """The limits of section 7: what a halt is for."""
+        if plan.went_back:
+            detail = f"{len(plan.went_back)} paths vanished without a tombstone"
+            await self._sync.reader.halt(scope, Halt.HEAD_WENT_BACK, detail)
+        if too_many_deletes(len(plan.trash), plan.known) and not allow_deletes:
+            detail = f"the head deletes {len(plan.trash)} of {plan.known} files here"
+            await self._sync.reader.halt(scope, Halt.TOO_MANY_DELETES, detail)
+        if plan.place and await self._low():
+            raise Halted(
+                f"{scope} is not pulled: less than {self._least_free // 2**20} MiB are free",
+                Halt.LOW_SPACE.way_out,
+                scope=scope,
+                halt=Halt.LOW_SPACE.value,
+            )
+
+    async def _low(self) -> bool:
+        return await self._sync.threads.io(self._sync.tree.free_bytes) < self._least_free
+
+    # --- applying -----------------------------------------------------------------------------
+
+    async def _apply(self, scope: Scope, plan: Plan, result: Pulled) -> bool:
+        """Do a plan's local part; True when some paths are to be planned again."""
+        await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
+        for path, kind in plan.conflicts.items():
+            await self._conflicts.keep(scope, path, kind, plan.records.get(path))
+            result.conflicts.append(path)
+        for path, state in plan.held.items():
+            if state is not PathState.CONFLICT:
+                result.held[path] = state
+            else:
+                result.conflicts.append(path)
+        unsafe = {*result.conflicts, *plan.held}
+        again = await self._place_all(scope, plan, result, unsafe)
+        await self._sync.journal.write(lambda tx: self._note_states(tx, scope, result))
+        return again
+
+    async def _place_all(
+        self, scope: Scope, plan: Plan, result: Pulled, unsafe: set[CachePath]
+    ) -> bool:
+        """New files and replaced ones, then pointers, then deletes."""
+        again = False
+        plain = {p: e for p, e in plan.place.items() if not is_pointer(p)}
+        pointers = {p: e for p, e in plan.place.items() if is_pointer(p)}
+        for part in (*_batches(plain), *_batches(pointers)):
+            fetched = await fetch(self._sync, part)
+            result.failed.update(fetched.failed)
+            result.held.update(fetched.held)
+            unsafe |= {*fetched.held, *fetched.failed}
+            ready = [r for r in fetched.ready.values() if not _points_into(r, unsafe)]
+            for held in fetched.ready.values():
+                if held not in ready:
+                    result.held[held.path] = PathState.HELD_BACK
+                    await self._drop(held.name)
+            placed = await self._place(ready, plan.looks)
+            again |= await self._record(scope, placed, {r.path: r for r in ready}, result)
+            unsafe |= {*placed.again, *placed.held}
+        deletes = {p: f for p, f in plan.trash.items() if f is not None}
+        if deletes and not again:
+            placed = await self._trash(deletes)
+            again |= await self._record(scope, placed, {}, result)
+        return again
+
+    async def _place(
+        self,
+        ready: list[Fetched],
+        looks: dict[CachePath, tuple[Local, LocalFile | None]],
+    ) -> Placed:
+        """Sync the downloads to disk, journal the intents, rename."""
+        if not ready:
+            return Placed()
+        saw = {r.path: looks[r.path][1] for r in ready}
+        await self._sync.threads.io(self._sync.tree.sync)
+        intents = [
+            Placement(r.name, r.path, r.entry.sha256, _digest(saw[r.path])) for r in ready
+        ]
+        await self._sync.journal.write(lambda tx: ledger.begin_placements(tx, intents))
+
+        def work() -> Placed:
+            placer = Placer(self._sync.tree)
+            for one in ready:
+                placer.place(one, saw[one.path])
+            self._sync.tree.sync()
+            return placer.result
+
+        return await self._sync.threads.io(work)
+
+    async def _drop(self, name: str) -> None:
+        await self._sync.threads.io(lambda: self._sync.tree.drop_tmp(name))
+
+    async def _trash(self, deletes: dict[CachePath, LocalFile]) -> Placed:
+        names = {path: self._sync.rng.uuid() for path in deletes}
+        intents = [Placement(names[p], p, None, f.content.sha256) for p, f in deletes.items()]
+        await self._sync.journal.write(lambda tx: ledger.begin_placements(tx, intents))
+
+        def work() -> Placed:
+            placer = Placer(self._sync.tree)
+            for path, file in deletes.items():
+                placer.trash(path, names[path], file)
+            self._sync.tree.sync()
+            return placer.result
+
+        return await self._sync.threads.io(work)
+
+    async def _record(
+        self, scope: Scope, placed: Placed, ready: dict[CachePath, Fetched], result: Pulled
+    ) -> bool:
+        """Base, trash and intents in one transaction."""
+        now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
+
+        def work(tx: Transaction) -> None:
+            for path, file in placed.files.items():
+                rows.put_base(tx, scope, path, file.as_base)
+            for path in placed.gone:
+                rows.drop_base(tx, scope, path)
+            for name, (path, sha256) in placed.trashed.items():
+                ledger.note_trash(tx, Trashed(name, path, sha256, now, boot_id))
+            ledger.leave_join(tx, (*placed.files, *placed.gone))
+            ledger.clear_states(tx, (*placed.files, *placed.gone))
+            for intent in ledger.placements(tx):
+                if intent.path in placed_paths:
+                    ledger.end_placements(tx, (intent.name,))
+
+        placed_paths = {
+            *ready,
+            *placed.files,
+            *placed.gone,
+            *placed.again,
+            *placed.held,
+            *(path for path, _ in placed.trashed.values()),
+        }
+        await self._bases.change(work)
+        for path, copy in placed.kept.items():
+            await self._conflicts.keep_bytes(scope, path, copy)
+        result.placed += len(placed.files)
+        result.deleted += len(placed.gone)
+        result.held.update(placed.held)
+        if placed.no_space:
+            raise LowSpace(
+                f"the disk of the cache is full while pulling {scope}",
+                "free some space, then pull again; nothing was lost",
+                scope=scope,
+            )
+        return bool(placed.again)
+
+    def _note_states(self, tx: Transaction, scope: Scope, result: Pulled) -> None:
+        for path, state in result.held.items():
+            ledger.set_state(tx, scope, path, state)
+        for path, detail in result.failed.items():
+            ledger.set_state(tx, scope, path, PathState.UNSETTLED, detail)
+
+
+def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
+    """The part of a plan that needs no bytes moved: agreeing and dropping bases."""
+    for path, file in plan.agree.items():
+        rows.put_base(tx, scope, path, file.as_base)
+    for path in (*plan.drop, *plan.forget):
+        rows.drop_base(tx, scope, path)
+    ledger.leave_join(tx, (*plan.agree, *plan.drop))
+    ledger.clear_states(tx, (*plan.agree, *plan.drop))
+
+
+async def roll_forward(sync: Sync, conflicts: ConflictKeeper) -> None:
+    """After a crash: what the renames of unfinished placements left in `tmp/` (section 6).
+
+    The fresh download: dropped, the path is planned again.  What was swapped out: to trash if it
+    is what the plan saw, else kept as a conflict copy, never dropped.
+    """
+    intents = await sync.journal.read(ledger.placements)
+    for intent in intents:
+        await _roll(sync, conflicts, intent)
+    await sync.threads.io(lambda: sync.tree.clear_tmp(()))
+
+
+async def _roll(sync: Sync, conflicts: ConflictKeeper, intent: Placement) -> None:
+    read = await sync.threads.io(lambda: sync.tree.hash_tmp(intent.name))
+    now, boot_id = sync.clock.now(), sync.clock.boot_id
+    if isinstance(read, FileRead) and read.sha256 != intent.fresh_sha256:
+        if read.sha256 == intent.old_sha256:
+            await sync.threads.io(lambda: sync.tree.tmp_to_trash(intent.name))
+            trashed = Trashed(intent.name, intent.path, read.sha256, now, boot_id)
+            await sync.journal.write(lambda tx: ledger.note_trash(tx, trashed))
+        else:
+            copy = await sync.threads.io(
+                lambda: sync.tree.tmp_to_conflicts(intent.name, intent.path)
+            )
+            await conflicts.keep_bytes(None, intent.path, copy)
+    await sync.journal.write(lambda tx: ledger.end_placements(tx, (intent.name,)))
+
+
+def _bases(tx: Transaction, paths: list[CachePath]) -> dict[CachePath, Base]:
+    found: dict[CachePath, Base] = {}
+    for path in paths:
+        base = rows.base(tx, path)
+        if base is not None:
+            found[path] = base
+    return found
+
+
+def _digest(file: LocalFile | None) -> Sha256 | None:
+    return file.content.sha256 if file is not None else None
+
+
+def _batches(entries: dict[CachePath, Entry]) -> list[dict[CachePath, Entry]]:
+    items = sorted(entries.items())
+    return [dict(items[start : start + BATCH]) for start in range(0, len(items), BATCH)]
+
+
+def _points_into(ready: Fetched, unsafe: set[CachePath]) -> bool:
+    """Is this a pointer to a directory in which something is not in place?  (section 6)"""
+    target = pointer_target(ready.path, ready.head)
+    return target is not None and any(path.startswith(target + "/") for path in unsafe)

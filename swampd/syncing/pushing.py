@@ -1,0 +1,294 @@
+"""Push: bringing a scope's local edits into its head (section 5).
+
+survey -> plan -> (lease, head) -> plan again -> upload -> commit -> base -> mirror.  A plan that
+sends nothing makes no request at all.  Keeps S11, S12, L4, L5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from swampd.domain.entries import Entry, Record, Tombstone
+from swampd.domain.limits import too_many_deletes
+from swampd.domain.pointers import is_pointer, pointer_target
+from swampd.domain.states import ConflictKind, Halt, PathState
+from swampd.domain.values import CachePath, Scope, Seq, Wid
+from swampd.errors import LockLost, PushFailed
+from swampd.indexing import ledger as heads_ledger
+from swampd.indexing import rows
+from swampd.ports import FileRead
+from swampd.syncing import ledger, plans
+from swampd.syncing.committing import Committed, commit, find_out
+from swampd.syncing.conflicts import ConflictKeeper
+from swampd.syncing.mirroring import Mirror
+from swampd.syncing.pulling import apply_agreed
+from swampd.syncing.survey import Survey, survey
+from swampd.syncing.uploading import Uploaded, Uploader, inline_bytes
+
+if TYPE_CHECKING:
+    from swampd.indexing.ledger import KnownHead
+    from swampd.locking.lease import Lease
+    from swampd.ports import Transaction
+    from swampd.syncing.bases import Bases
+    from swampd.syncing.context import Sync
+    from swampd.syncing.plans import Plan
+
+TRIES: Final = 5
+"""So often a push plans again because somebody else wrote the head first."""
+LOCAL_STATES: Final = (
+    PathState.BUSY,
+    PathState.UNREADABLE,
+    PathState.SYMLINK,
+    PathState.NOT_A_FILE,
+    PathState.REFUSED_NAME,
+    PathState.HELD_BACK,
+)
+log = structlog.get_logger()
+
+
+class PushKind(Enum):
+    """How a push ended."""
+
+    NOTHING = "nothing"
+    COMMITTED = "committed"
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What a push did."""
+
+    kind: PushKind = PushKind.NOTHING
+    seq: Seq = Seq(0)
+    sent: int = 0
+    deleted: int = 0
+    mirror_pending: int = 0
+    conflicts: list[CachePath] = field(default_factory=list)
+    held: dict[CachePath, PathState] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Is every local edit committed?"""
+        return not (self.conflicts or self.held)
+
+
+class Pusher:
+    """Pushes scopes of one workspace; the caller holds the scope's desk."""
+
+    def __init__(self, sync: Sync, bases: Bases) -> None:
+        self._sync = sync
+        self._bases = bases
+        self._conflicts = ConflictKeeper(sync)
+
+    # --- without a lock -----------------------------------------------------------------------
+
+    async def look(self, scope: Scope) -> tuple[Survey, Plan]:
+        """What a push of this scope would do, on the head in the journal; no request."""
+        await self._bases.check()
+        seen = await self._survey(scope)
+        return seen, await self._plan(scope, seen)
+
+    async def needs_lease(self, scope: Scope, plan: Plan) -> bool:
+        """Is there anything to send, or a commit whose fate only a claim can settle?"""
+        if plan.sends:
+            return True
+        return bool(await self._sync.journal.read(lambda tx: ledger.commits(tx, scope)))
+
+    async def _survey(self, scope: Scope) -> Survey:
+        bases, children = await self._sync.journal.read(
+            lambda tx: (rows.bases_in(tx, scope), heads_ledger.children_of(tx, scope))
+        )
+        seen = await self._sync.threads.io(
+            lambda: survey(self._sync.tree, scope, children, bases)
+        )
+
+        def work(tx: Transaction) -> None:
+            ledger.clear_scope_states(tx, scope, LOCAL_STATES)
+            for path, (state, detail) in seen.listed.items():
+                ledger.set_state(tx, scope, path, state, detail)
+
+        await self._sync.journal.write(work, durable=False)
+        if seen.touched:
+            touched = seen.touched
+
+            def renew(tx: Transaction) -> None:
+                for path, file in touched.items():
+                    rows.put_base(tx, scope, path, file.as_base)
+
+            await self._bases.change(renew)
+        return seen
+
+    async def _plan(self, scope: Scope, seen: Survey) -> Plan:
+        looks = {path: (local, seen.files.get(path)) for path, local in seen.changed.items()}
+        plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
+        await self._hold_back(plan)
+        return plan
+
+    async def apply_local(self, scope: Scope, plan: Plan) -> None:
+        """Agreeing and dropping bases need neither lock nor request."""
+        if plan.agree or plan.drop or plan.forget:
+            await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
+
+    # --- under a lease ------------------------------------------------------------------------
+
+    async def push(self, lease: Lease, seen: Survey, *, allow_deletes: bool) -> Pushed:
+        """Send, commit, mirror.
+
+        Raises errors.PushFailed (nothing was committed), errors.OutcomeUnknown, errors.LockLost,
+        errors.Halted, errors.StoreUnavailable (before anything was sent).
+        """
+        scope = lease.scope
+        for _ in range(TRIES):
+            known = await self._head(lease)
+            plan = await self._plan(scope, seen)
+            await self._guard(scope, plan, allow_deletes=allow_deletes)
+            await self.apply_local(scope, plan)
+            result = Pushed(held=dict(plan.held))
+            await self._keep_conflicts(scope, plan.conflicts, plan.records, result)
+            if not plan.sends:
+                return result
+            uploaded = await self._upload(lease, known, plan)
+            records = {**uploaded.records, **await self._tombstones(plan, known)}
+            await self._keep_conflicts(scope, uploaded.conflicts, {}, result)
+            self._hold_uploads(plan, uploaded, records, result)
+            await self._note_held(scope, uploaded)
+            if not records:
+                return result
+            outcome = await commit(
+                self._sync, self._bases, lease, known, records, uploaded.files
+            )
+            if isinstance(outcome, Committed):
+                result.kind = PushKind.COMMITTED
+                result.seq = outcome.known.head.seq
+                result.sent = sum(isinstance(r, Entry) for r in records.values())
+                result.deleted = len(records) - result.sent
+                result.mirror_pending = await self._mirror(lease)
+                return result
+            log.info("push_overtaken", scope=scope)
+        raise PushFailed(
+            f"{scope}: others committed first {TRIES} times", "push again", scope=scope
+        )
+
+    async def _head(self, lease: Lease) -> KnownHead | None:
+        """The head to plan on: after a claim the journal's, else read; open commits are settled
+        first, by a claim where only that can tell."""
+        scope = lease.scope
+        if lease.claimed:
+            return await self._sync.reader.known(scope)
+        known = await self._sync.reader.refresh(scope)
+        await self._sync.writer.check_epoch(lease, known)
+        await find_out(self._sync, self._bases, scope, known)
+        if await self._sync.journal.read(lambda tx: ledger.commits(tx, scope)):
+            known = await self._sync.writer.claim(lease)
+            await find_out(self._sync, self._bases, scope, known)
+        return known
+
+    async def _guard(self, scope: Scope, plan: Plan, *, allow_deletes: bool) -> None:
+        if plan.went_back:
+            detail = f"{len(plan.went_back)} paths vanished without a tombstone"
+            await self._sync.reader.halt(scope, Halt.HEAD_WENT_BACK, detail)
+        if too_many_deletes(len(plan.bury), plan.known) and not allow_deletes:
+            detail = f"the push deletes {len(plan.bury)} of {plan.known} files"
+            await self._sync.reader.halt(scope, Halt.TOO_MANY_DELETES, detail)
+
+    async def _upload(self, lease: Lease, known: KnownHead | None, plan: Plan) -> Uploaded:
+        """Send the plan's files.  One store failure and nothing is committed (section 5.5)."""
+        used = inline_bytes(known.head.delta) if known is not None else 0
+        uploaded = await Uploader(self._sync, lease, used).upload(plan.push)
+        if uploaded.failed:
+            path, why = next(iter(uploaded.failed.items()))
+            raise PushFailed(
+                f"{lease.scope}: {len(uploaded.failed)} paths could not be sent, first {path}: "
+                f"{why}; nothing was committed",
+                "push again when the store answers",
+                scope=lease.scope,
+                path=path,
+            )
+        return uploaded
+
+    async def _tombstones(
+        self, plan: Plan, known: KnownHead | None
+    ) -> dict[CachePath, Record]:
+        seq = Seq((known.head.seq if known is not None else 0) + 1)
+        at = self._sync.clock.wall_ms()
+        found: dict[CachePath, Record] = {}
+        for path in plan.bury:
+            record = plan.records.get(path)
+            digest = record.sha256 if isinstance(record, Entry) else None
+            found[path] = Tombstone(Wid(self._sync.rng.uuid()), digest, seq, at, swept=False)
+        return found
+
+    async def _mirror(self, lease: Lease) -> int:
+        """After the commit: a lease that is gone by now leaves it to the next holder."""
+        try:
+            return await Mirror(self._sync, lease).run()
+        except LockLost as error:
+            log.warning("mirror_left", scope=lease.scope, reason=error.summary)
+            pending = await self._sync.journal.read(lambda tx: rows.pending_in(tx, lease.scope))
+            return len(pending)
+
+    # --- what is held back --------------------------------------------------------------------
+
+    async def _keep_conflicts(
+        self,
+        scope: Scope,
+        conflicts: dict[CachePath, ConflictKind],
+        records: dict[CachePath, Record],
+        result: Pushed,
+    ) -> None:
+        for path, kind in conflicts.items():
+            await self._conflicts.keep(scope, path, kind, records.get(path))
+            result.conflicts.append(path)
+
+    async def _note_held(self, scope: Scope, uploaded: Uploaded) -> None:
+        if not uploaded.held:
+            return
+
+        def work(tx: Transaction) -> None:
+            for path, state in uploaded.held.items():
+                ledger.set_state(tx, scope, path, state)
+
+        await self._sync.journal.write(work, durable=False)
+
+    async def _target(self, path: CachePath) -> str | None:
+        read = await self._sync.threads.io(lambda: self._sync.tree.read(path, keep=True))
+        body = read.body if isinstance(read, FileRead) else None
+        return pointer_target(path, body) if isinstance(body, bytes) else None
+
+    async def _hold_back(self, plan: Plan) -> None:
+        """A conflict or a busy path in a directory holds back it and its pointer (section 6)."""
+        pointers = [path for path in plan.push if is_pointer(path)]
+        targets: dict[CachePath, str] = {}
+        for path in pointers:
+            target = await self._target(path)
+            if target is not None:
+                targets[path] = target
+        unsafe = {*plan.conflicts, *plan.held}
+        for pointer, target in targets.items():
+            inside = [p for p in (*plan.push, *plan.bury) if p.startswith(target + "/")]
+            if pointer in unsafe or any(p.startswith(target + "/") for p in unsafe):
+                for path in (pointer, *inside):
+                    plan.push.pop(path, None)
+                    plan.held[path] = PathState.HELD_BACK
+        plan.bury = [path for path in plan.bury if path not in plan.held]
+
+    def _hold_uploads(
+        self,
+        plan: Plan,
+        uploaded: Uploaded,
+        records: dict[CachePath, Record],
+        result: Pushed,
+    ) -> None:
+        """What could not be sent as planned stays marked; pointers to it stay with it."""
+        result.held.update(uploaded.held)
+        unsafe = {*uploaded.held, *uploaded.conflicts}
+        if not unsafe:
+            return
+        for pointer in [path for path in plan.push if is_pointer(path)]:
+            folder = pointer.rpartition("/")[0]
+            if any(path.startswith(folder + "/") for path in unsafe) and pointer in records:
+                del records[pointer]
+                result.held[pointer] = PathState.HELD_BACK

@@ -1,0 +1,128 @@
+"""Requests on plain keys, each journalled before it is sent (sections 4 and 5.4).
+
+Keeps L7 (the lease is asked before each sending), S6 (one intent per sending, closed by its own
+definite answer only: a look closes none), and *in doubt*: a path with an open request, or a lease
+whose record says so, cannot be settled on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swampd.domain.metadata import PayloadMark, payload_metadata, read_mark
+from swampd.domain.outcomes import Found, Unknown, WriteOutcome
+from swampd.syncing import ledger
+from swampd.syncing.ledger import Intent
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from swampd.domain.entries import Entry
+    from swampd.domain.values import CachePath, Sha256, Token, Wid
+    from swampd.locking.lease import Lease
+    from swampd.ports import Body
+    from swampd.syncing.context import Sync
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A plain key as it was looked at: its token, and the mark if the object is ours."""
+
+    token: Token
+    mark: PayloadMark | None
+
+
+class PlainKeys:
+    """Sends requests on plain keys under one lease."""
+
+    def __init__(self, sync: Sync, lease: Lease) -> None:
+        self._sync = sync
+        self._lease = lease
+
+    async def look(self, path: CachePath) -> Plain | None:
+        """What the plain key holds now."""
+        found = await self._sync.store.head(self._sync.keys.payload(path))
+        if not isinstance(found, Found):
+            return None
+        return Plain(found.token, read_mark(path, found.metadata))
+
+    async def begin(self, intents: Sequence[Intent]) -> list[int]:
+        """Journal requests that are about to be sent, in one transaction."""
+        now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
+        return await self._sync.journal.write(
+            lambda tx: ledger.open_requests(tx, intents, now, boot_id)
+        )
+
+    def intent(self, kind: str, path: CachePath, wid: Wid, sha256: Sha256 | None) -> Intent:
+        """A request under this lease."""
+        return Intent(kind, path, wid, sha256, self._lease.epoch)
+
+    async def close(self, ids: Sequence[int]) -> None:
+        """Their definite answers came.  Not durable: an intent that comes back is only cautious."""
+        await self._sync.journal.write(
+            lambda tx: ledger.close_requests(tx, ids), durable=False
+        )
+
+    async def _send(self, request: Awaitable[WriteOutcome]) -> WriteOutcome:
+        """Await one journalled request; unanswered it goes on counting against the lease."""
+        self._lease.request_sent()
+        outcome = await request
+        if not isinstance(outcome, Unknown):
+            self._lease.request_answered()
+        return outcome
+
+    async def _journalled(
+        self, intent: Intent, request: Callable[[], Awaitable[WriteOutcome]]
+    ) -> WriteOutcome:
+        """One request with an intent of its own, closed by its own definite answer."""
+        ids = await self.begin([intent])
+        self._lease.demand()
+        outcome = await self._send(request())
+        if not isinstance(outcome, Unknown):
+            await self.close(ids)
+        return outcome
+
+    async def create(self, path: CachePath, body: Body, mark: PayloadMark) -> WriteOutcome:
+        """Create-only PUT of a plain key whose intent is journalled by the caller, in a batch."""
+        self._lease.demand()
+        key = self._sync.keys.payload(path)
+        return await self._send(
+            self._sync.store.create(key, body, payload_metadata(path, mark))
+        )
+
+    async def create_one(self, path: CachePath, body: Body, mark: PayloadMark) -> WriteOutcome:
+        """Create-only PUT of a plain key."""
+        key = self._sync.keys.payload(path)
+        return await self._journalled(
+            self.intent("put", path, mark.wid, mark.sha256),
+            lambda: self._sync.store.create(key, body, payload_metadata(path, mark)),
+        )
+
+    async def replace(
+        self, path: CachePath, body: Body, mark: PayloadMark, token: Token
+    ) -> WriteOutcome:
+        """PUT on condition of a token."""
+        key = self._sync.keys.payload(path)
+        return await self._journalled(
+            self.intent("put", path, mark.wid, mark.sha256),
+            lambda: self._sync.store.replace(key, body, token, payload_metadata(path, mark)),
+        )
+
+    async def delete(self, path: CachePath, wid: Wid, token: Token) -> WriteOutcome:
+        """DELETE on condition of a token; without one where the store cannot (section 4.3)."""
+        key, store = self._sync.keys.payload(path), self._sync.store
+        intent = self.intent("delete", path, wid, None)
+        if store.capabilities.conditional_delete:
+            return await self._journalled(intent, lambda: store.delete_if(key, token))
+        return await self._journalled(intent, lambda: store.delete(key))
+
+    async def is_sure(self, path: CachePath) -> bool:
+        """Is neither the lease nor the path in doubt now?  (section 3, in doubt)"""
+        if self._lease.in_doubt:
+            return False
+        return not await self._sync.journal.read(lambda tx: ledger.path_in_doubt(tx, path))
+
+    def mark(self, entry: Entry) -> PayloadMark:
+        """The mark of an entry's object, sent under this lease."""
+        return PayloadMark(entry.wid, self._lease.epoch, entry.sha256)

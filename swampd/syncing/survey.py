@@ -1,0 +1,185 @@
+"""What the local tree holds of a scope, compared with base: the scan that decides (section 5).
+
+Runs in a worker thread.  A file whose stamp is that of base is the same; any difference is looked
+at by its bytes.  Keeps S4: what could not be read is Opaque, and nothing below an unreadable
+directory counts as gone.  Keeps S9: only allowed names inside the scope are looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from swampd.domain import scopes
+from swampd.domain.paths import PathProblem, never_synced, parse_cache_path, prunes
+from swampd.domain.planning import Absent, Local, Opaque, Present
+from swampd.domain.states import PathState
+from swampd.domain.values import CachePath, Content, Scope
+from swampd.indexing.rows import Base
+from swampd.ports import FileRead, Kind, NotUtf8, ReadProblem, Seen, Stamp, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from swampd.ports import FileTree, ScanRow
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A local file as it was read: its content, its stamp, and whether that can be relied on."""
+
+    content: Content
+    stamp: Stamp
+    racy: bool
+
+    @property
+    def as_base(self) -> Base:
+        """The same as a base row."""
+        return Base(self.content, self.stamp, self.racy)
+
+
+@dataclass(slots=True)
+class Survey:
+    """The paths of a scope that differ from base, and what else was met on the way."""
+
+    changed: dict[CachePath, Local] = field(default_factory=dict)
+    files: dict[CachePath, LocalFile] = field(default_factory=dict)
+    """Stamps of the Present ones."""
+    touched: dict[CachePath, LocalFile] = field(default_factory=dict)
+    """Same bytes as base under another stamp: only base's stamp is to be renewed."""
+    listed: dict[str, tuple[PathState, str]] = field(default_factory=dict)
+    """Names that are not synced, each with the state that says why."""
+    skipped: int = 0
+    """Names of section 1's never-synced list."""
+
+
+def survey(
+    tree: FileTree, scope: Scope, children: Iterable[Scope], bases: Mapping[CachePath, Base]
+) -> Survey:
+    """Scan a scope and hash what differs from base."""
+    result = Survey()
+    children = frozenset(children)
+    now_ns = tree.now_ns()
+    seen: set[str] = set()
+    blind: list[str] = []
+    for row in _rows(tree, scope, children):
+        if isinstance(row, Unreadable):
+            blind.append(row.path)
+            result.listed[row.path] = (PathState.UNREADABLE, row.reason)
+        elif isinstance(row, NotUtf8):
+            result.listed[row.path] = (PathState.REFUSED_NAME, "not UTF-8")
+        elif never_synced(row.path):
+            result.skipped += 1
+        else:
+            seen.add(row.path)
+            _look(tree, row, bases, now_ns, result)
+    for path in sorted(bases.keys() - seen):
+        if not any(path == dark or path.startswith(dark + "/") or not dark for dark in blind):
+            _look_for(tree, path, now_ns, result)
+    return result
+
+
+def _look_for(tree: FileTree, path: CachePath, now_ns: int, result: Survey) -> None:
+    """A base path that the scan did not meet: a scan is no snapshot, so the name itself decides."""
+    try:
+        row = tree.stat(path)
+    except OSError as error:
+        result.listed[path] = (PathState.UNREADABLE, str(error))
+        return
+    local, file = read_local(tree, path, row, now_ns)
+    result.changed[path] = local
+    if file is not None:
+        result.files[path] = file
+
+
+def _rows(tree: FileTree, scope: Scope, children: frozenset[Scope]) -> Iterator[ScanRow]:
+    """The names of a scope, those of its declared children left out."""
+    if scope == scopes.ROOT:
+        yield from (row for row in tree.children("") if row.kind is not Kind.DIRECTORY)
+        return
+    yield from tree.scan(scope, lambda path: path in children or prunes(path))
+
+
+def _look(
+    tree: FileTree, row: Seen, bases: Mapping[CachePath, Base], now_ns: int, result: Survey
+) -> None:
+    path = parse_cache_path(row.path)
+    if isinstance(path, PathProblem):
+        result.listed[row.path] = (PathState.REFUSED_NAME, path.value)
+        return
+    base = bases.get(path)
+    if row.stamp is not None and base is not None and not base.racy and row.stamp == base.stamp:
+        return
+    local, file = read_local(tree, path, row, now_ns)
+    if file is not None and base is not None and file.content == base.content:
+        result.touched[path] = file
+        return
+    if isinstance(local, Absent) and base is None:
+        return
+    if isinstance(local, Opaque):
+        state = PathState(local.reason)
+        result.listed[path] = (state, row.kind.value)
+        if state is PathState.SYMLINK or state is PathState.NOT_A_FILE:
+            result.changed.pop(path, None)
+            if base is None:
+                return
+    result.changed[path] = local
+    if file is not None:
+        result.files[path] = file
+
+
+def read_local(
+    tree: FileTree, path: CachePath, row: Seen | None, now_ns: int
+) -> tuple[Local, LocalFile | None]:
+    """One path as the planner wants it; `now_ns` is a timestamp the file system gave before."""
+    if row is None:
+        return Absent(), None
+    if row.kind is Kind.SYMLINK:
+        return Opaque(PathState.SYMLINK.value), None
+    if row.kind is not Kind.FILE:
+        return Opaque(PathState.NOT_A_FILE.value), None
+    read = tree.read(path, keep=False)
+    if isinstance(read, FileRead):
+        file = local_file(read, now_ns)
+        return Present(file.content), file
+    if read is ReadProblem.GONE:
+        return Absent(), None
+    if read is ReadProblem.BUSY:
+        return Opaque(PathState.BUSY.value), None
+    if read is ReadProblem.NOT_A_FILE:
+        return Opaque(PathState.NOT_A_FILE.value), None
+    return Opaque(PathState.UNREADABLE.value), None
+
+
+def local_file(read: FileRead, now_ns: int) -> LocalFile:
+    """What was read, and whether the file could be written again without a trace: its stamp is
+    racy unless it is older than a timestamp that the file system gave before the read."""
+    stamp = read.stamp
+    racy = stamp.mtime_ns >= now_ns or stamp.ctime_ns >= now_ns
+    return LocalFile(Content(stamp.size, read.sha256, stamp.x), stamp, racy)
+
+
+def look_at(
+    tree: FileTree, paths: Iterable[CachePath], bases: Mapping[CachePath, Base]
+) -> dict[CachePath, tuple[Local, LocalFile | None]]:
+    """The local state of these paths only; unchanged files are taken from base unread."""
+    now_ns = tree.now_ns()
+    found: dict[CachePath, tuple[Local, LocalFile | None]] = {}
+    for path in paths:
+        base = bases.get(path)
+        try:
+            row = tree.stat(path)
+        except OSError:
+            found[path] = Opaque(PathState.UNREADABLE.value), None
+            continue
+        if (
+            row is not None
+            and row.stamp is not None
+            and base is not None
+            and not base.racy
+            and row.stamp == base.stamp
+        ):
+            found[path] = Present(base.content), LocalFile(base.content, base.stamp, racy=False)
+        else:
+            found[path] = read_local(tree, path, row, now_ns)
+    return found

@@ -1,0 +1,240 @@
+"""Uploading what a plan sends, before the commit (sections 4.1, 4.2 and 5.4).
+
+Only create-only PUTs of paths that no head says anything of touch plain keys here; every other
+change travels as a redo copy, in the head or staged.  *What is sent is what the plan saw*, else the
+path is planned again, and after three tries it is busy.  Keeps S7 (nothing readable is overwritten
+before the head that says so), S12.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from swampd.domain.entries import INLINE_LIMIT, INLINE_TOTAL, Entry, Record, Redo
+from swampd.domain.metadata import PayloadMark
+from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unknown
+from swampd.domain.states import ConflictKind, PathState
+from swampd.domain.values import CachePath, Token, Wid
+from swampd.errors import KeyRefused, StoreUnavailable
+from swampd.indexing import rows
+from swampd.ports import Body, FileRead, ReadProblem
+from swampd.syncing.requests import PlainKeys
+from swampd.syncing.survey import LocalFile, local_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swampd.locking.lease import Lease
+    from swampd.ports import Transaction
+    from swampd.syncing.context import Sync
+
+BATCH: Final = 64
+"""So many intents are journalled in one transaction."""
+AT_ONCE: Final = 8
+SENDINGS: Final = 4
+"""So often one object is sent when the answers are unclear."""
+READS: Final = 3
+"""So often a file that changes under the reader is read (section 5.4)."""
+READS_WITHIN_S: Final = 2.0
+
+
+@dataclass(slots=True)
+class Uploaded:
+    """What became of the paths of a plan."""
+
+    records: dict[CachePath, Record] = field(default_factory=dict)
+    files: dict[CachePath, LocalFile] = field(default_factory=dict)
+    conflicts: dict[CachePath, ConflictKind] = field(default_factory=dict)
+    held: dict[CachePath, PathState] = field(default_factory=dict)
+    failed: dict[CachePath, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One path to send: its file, the head's row for it, and its way."""
+
+    path: CachePath
+    file: LocalFile
+    record: Record | None
+    fresh: bool
+    """No head says anything of it: a create-only PUT of the plain key."""
+    wid: Wid
+
+
+class Uploader:
+    """Sends the files of one push under one lease."""
+
+    def __init__(self, sync: Sync, lease: Lease, inline_used: int) -> None:
+        """`inline_used`: bytes of inline copies that the head has already."""
+        self._sync = sync
+        self._lease = lease
+        self._plain = PlainKeys(sync, lease)
+        self._room = INLINE_TOTAL - inline_used
+        self._result = Uploaded()
+
+    async def upload(self, files: Mapping[CachePath, LocalFile]) -> Uploaded:
+        """Send these files, in batches.  Raises errors.LockLost."""
+        paths = list(files)
+        for start in range(0, len(paths), BATCH):
+            batch = paths[start : start + BATCH]
+            items = await self._sync.journal.read(lambda tx: self._items(tx, batch, files))
+            await self._send_batch(items)
+        return self._result
+
+    def _items(
+        self, tx: Transaction, batch: list[CachePath], files: Mapping[CachePath, LocalFile]
+    ) -> list[_Item]:
+        found: list[_Item] = []
+        for path in batch:
+            record = rows.remote(tx, path)
+            fresh = record is None and not rows.live_near(tx, path)
+            wid = Wid(self._sync.rng.uuid())
+            found.append(_Item(path, files[path], record, fresh, wid))
+        return found
+
+    async def _send_batch(self, items: list[_Item]) -> None:
+        """Journal the intents of the plain keys, send, close what was answered."""
+        fresh = [item for item in items if item.fresh]
+        ids = await self._plain.begin(
+            [self._plain.intent("put", i.path, i.wid, i.file.content.sha256) for i in fresh]
+        )
+        of = {item.path: i for item, i in zip(fresh, ids, strict=True)}
+        answered: list[int] = []
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(item: _Item) -> None:
+            async with gate:
+                if await self._send_item(item) and item.path in of:
+                    answered.append(of[item.path])
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for item in items:
+                    group.create_task(one(item))
+        except* (StoreUnavailable, KeyRefused) as errors:
+            for error in errors.exceptions:
+                self._result.failed.setdefault(CachePath(""), str(error))
+        await self._plain.close(answered)
+
+    async def _send_item(self, item: _Item) -> bool:
+        """Send one path; True when its batch intent is answered."""
+        read = await self._read(item)
+        if read is None:
+            return True
+        body, file = read
+        try:
+            if item.fresh:
+                return await self._send_fresh(item, body, file)
+            await self._send_redo(item, body, file, None)
+        except (StoreUnavailable, KeyRefused) as error:
+            self._result.failed[item.path] = error.summary
+            return not item.fresh
+        return True
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def _read(self, item: _Item) -> tuple[Body, LocalFile] | None:
+        """The file's bytes, if they are still what the plan saw."""
+        began = self._sync.clock.now()
+        tries = 0
+        while True:
+            tries += 1
+            now_ns, read = await self._sync.threads.io(lambda: self._read_once(item.path))
+            if isinstance(read, FileRead) and read.body is not None:
+                file = local_file(read, now_ns)
+                if file.content == item.file.content:
+                    return read.body, file
+            late = self._sync.clock.now() - began >= READS_WITHIN_S
+            if tries >= READS or late or read is not ReadProblem.BUSY:
+                break
+            await self._sync.clock.sleep(READS_WITHIN_S / READS)
+        unreadable = read is ReadProblem.UNREADABLE
+        self._result.held[item.path] = PathState.UNREADABLE if unreadable else PathState.BUSY
+        return None
+
+    def _read_once(self, path: CachePath) -> tuple[int, FileRead | ReadProblem]:
+        return self._sync.tree.now_ns(), self._sync.tree.read(path, keep=True)
+
+    # --- a fresh path -------------------------------------------------------------------------
+
+    async def _send_fresh(self, item: _Item, body: Body, file: LocalFile) -> bool:
+        """Create-only PUT; refused with the same bytes: adopt; refused otherwise: redo."""
+        mark = PayloadMark(item.wid, self._lease.epoch, file.content.sha256)
+        outcome = await self._plain.create(item.path, body, mark)
+        if isinstance(outcome, Applied) and outcome.token is not None:
+            self._done(item, file, item.wid, outcome.token, None)
+            return True
+        answered = not isinstance(outcome, Unknown)
+        for _ in range(SENDINGS):
+            plain = await self._plain.look(item.path)
+            if plain is None:
+                again = await self._plain.create_one(item.path, body, mark)
+                if isinstance(again, Applied) and again.token is not None:
+                    self._done(item, file, item.wid, again.token, None)
+                    return answered
+                continue
+            if plain.mark is None:
+                self._result.conflicts[item.path] = ConflictKind.FOREIGN_OBJECT
+            elif plain.mark.sha256 == file.content.sha256:
+                self._done(item, file, plain.mark.wid, plain.token, None)
+            else:
+                await self._send_redo(item, body, file, plain.token)
+            return answered
+        self._result.failed[item.path] = "the store gave no clear answer"
+        return answered
+
+    # --- a path that the head knows -----------------------------------------------------------
+
+    async def _send_redo(
+        self, item: _Item, body: Body, file: LocalFile, token: Token | None
+    ) -> None:
+        """Keep the content in the head or staged until the plain key may be brought up."""
+        expected = token
+        if expected is None and isinstance(item.record, Entry):
+            expected = item.record.token
+        size = file.content.size
+        if isinstance(body, bytes) and size <= INLINE_LIMIT and size <= self._room:
+            self._room -= size
+            self._done(item, file, item.wid, expected, Redo(inline=body))
+            return
+        await self._stage(item.wid, body)
+        self._done(item, file, item.wid, expected, Redo(staged=item.wid))
+
+    async def _stage(self, wid: Wid, body: Body) -> None:
+        """Write staged content.  Its key is a fresh wid, so whatever is found there is ours; only
+        all of it counts."""
+        key = self._sync.keys.staged(wid)
+        size = len(body) if isinstance(body, bytes) else body.size
+        for _ in range(SENDINGS):
+            self._lease.demand()
+            outcome = await self._sync.store.create(key, body, {})
+            if isinstance(outcome, Applied):
+                return
+            found = await self._sync.store.head(key)
+            if isinstance(found, Found) and found.size == size:
+                return
+            if isinstance(found, Missing) and isinstance(outcome, Rejected):
+                break
+        raise StoreUnavailable("the store gave no clear answer to a staged copy", "push again")
+
+    def _done(
+        self, item: _Item, file: LocalFile, wid: Wid, token: Token | None, redo: Redo | None
+    ) -> None:
+        content = file.content
+        self._result.records[item.path] = Entry(
+            content.size, content.sha256, file.stamp.mtime_ns, content.x, wid, token, redo
+        )
+        self._result.files[item.path] = file
+
+
+def inline_bytes(records: Mapping[CachePath, Record]) -> int:
+    """How many bytes of inline copies these rows hold."""
+    return sum(
+        len(record.redo.inline)
+        for record in records.values()
+        if isinstance(record, Entry) and record.redo is not None and record.redo.inline is not None
+    )
+
+

@@ -1,0 +1,355 @@
+"""One served repo, wired together: a cache, a datastore, a journal, and what clients ask of them.
+
+The only place where locking, indexing and syncing meet.  The daemon gives it real ports, the
+simulator simulated ones; nothing here knows which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from swampd.domain import leases, levels, scopes
+from swampd.domain.levels import Want
+from swampd.domain.paths import PathProblem, parse_scope
+from swampd.errors import BadRequest, SwampdError
+from swampd.indexing.manifests import Manifests
+from swampd.indexing.reading import HeadReader
+from swampd.indexing.writing import HeadWriter
+from swampd.locking.book import LockBook
+from swampd.locking.holds import Hold, Holds, Owner
+from swampd.locking.keeper import Keeper
+from swampd.locking.recovery import recover_leases
+from swampd.syncing.context import Sync
+from swampd.syncing.desk import Asking, Desks
+from swampd.syncing.pulling import LEAST_FREE, Pulled
+from swampd.syncing.pushing import Pushed
+from swampd.syncing.scoping import Named, ScopeNames
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+    from swampd.domain.layout import Keys
+    from swampd.domain.leases import Identity
+    from swampd.domain.values import DatastoreId, Scope
+    from swampd.locking.keeper import Grant
+    from swampd.ports import Clock, FileTree, Journal, ObjectStore, Rng, Threads
+
+TICK_S: Final = 5.0
+"""How often the background work looks whether something is due."""
+TRASH_AGE_S: Final = 60.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world of one workspace."""
+
+    store: ObjectStore
+    keys: Keys
+    journal: Journal
+    tree: FileTree
+    clock: Clock
+    rng: Rng
+    threads: Threads
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and how: the hold's token if it shows one, and how long it waits for locks."""
+
+    owner: Owner
+    token: str | None = None
+    wait_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a push or pull of several scopes."""
+
+    done: dict[Scope, Pushed | Pulled] = field(default_factory=dict)
+    failed: dict[Scope, SwampdError] = field(default_factory=dict)
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error: how `run` cancels its group
+    """The workspace was told to end."""
+
+
+class Workspace:
+    """Serves one cache.  `run` is its life; everything else may be called while it runs."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        identity: Identity,
+        datastore_id: DatastoreId,
+        name: str,
+        least_free: int = LEAST_FREE,
+    ) -> None:
+        self.ports = ports
+        self.name = name
+        self.identity = identity
+        store, keys, journal = ports.store, ports.keys, ports.journal
+        clock, rng, threads = ports.clock, ports.rng, ports.threads
+        self.book = LockBook(store, keys, journal, clock, rng)
+        self.manifests = Manifests(store, keys, journal, threads, clock, rng)
+        self.reader = HeadReader(store, keys, journal, self.manifests, datastore_id)
+        writer_name = f"{identity.holder} {identity.daemon}"
+        self.writer = HeadWriter(
+            store, keys, journal, clock, rng, self.reader, self.manifests, writer_name
+        )
+        self.keeper = Keeper(self.book, clock, rng, identity, self.spawn)
+        sync = Sync(
+            store,
+            keys,
+            journal,
+            ports.tree,
+            clock,
+            rng,
+            threads,
+            self.reader,
+            self.writer,
+            self.manifests,
+            name,
+        )
+        self.desks = Desks(sync, self.keeper, least_free)
+        self.holds = Holds(journal)
+        self.names = ScopeNames(sync)
+        self._group: asyncio.TaskGroup | None = None
+        self._stopping = asyncio.Event()
+        self.ready = asyncio.Event()
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Recover, then serve until `stop`.  Background work lives inside this call."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await self.desks.recover()
+                await recover_leases(self.book, self.keeper, self.holds, self.ports)
+                self.ready.set()
+                group.create_task(self._tick())
+                await self._stopping.wait()
+                await self.keeper.stop()
+                raise _Stopped
+        except* _Stopped:
+            log.info("workspace_stopped", workspace=self.name)
+        finally:
+            self._group = None
+
+    def stop(self) -> None:
+        """End `run`: leases are freed, background work is cancelled."""
+        self._stopping.set()
+
+    def spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+        """Run background work inside `run`; its failure is logged and never ends the workspace."""
+        if self._group is None:
+            work.close()
+            return
+        self._group.create_task(self._guarded(work, name), name=name)
+
+    async def _guarded(self, work: Coroutine[object, object, None], name: str) -> None:
+        try:
+            await work
+        except SwampdError as error:
+            log.warning("background_failed", task=name, error=error.code, detail=error.summary)
+        except Exception:
+            log.exception("background_broke", task=name)
+
+    async def _tick(self) -> None:
+        while True:
+            await self.ports.clock.sleep(TICK_S)
+            await self._guarded(self.desks.settle_due(), "settle")
+            await self._guarded(self.desks.empty_trash(TRASH_AGE_S), "trash")
+            await self._guarded(self._end_old_holds(), "max_hold")
+
+    async def _end_old_holds(self) -> None:
+        now = self.ports.clock.now()
+        for hold in self.holds:
+            if hold.ends_at is not None and now >= hold.ends_at:
+                log.info("hold_ended", scopes=hold.scopes, reason="max_hold")
+                await self.release(hold)
+
+    # --- locks --------------------------------------------------------------------------------
+
+    async def lock(
+        self,
+        raw: Iterable[str],
+        asker: Asker,
+        *,
+        ttl_ms: int = leases.DEFAULT_TTL_MS,
+        purpose: str = "",
+        pull: bool = True,
+        max_hold_s: float | None = None,
+        life: dict[str, Any] | None = None,
+    ) -> Hold:
+        """Acquire, claim and (unless told not to) pull; a hold that is journalled and granted.
+
+        Raises errors.BadRequest, AlreadyHeld, LockTimeout, LockBusy, LockLost, StoreUnavailable.
+        """
+        named = [await self.names.resolve(self._scope(text, allow_all=True)) for text in raw]
+        wants = levels.in_order(levels.client_want(scope.scope) for scope in named)
+        self.holds.refuse_twice(asker.owner, {want.scope for want in wants})
+        wait_s = asker.wait_s
+        if levels.sorts_before_held(wants, self.holds.wants_of(asker.owner)):
+            wait_s = 0.0
+        fresh = tuple(n.scope for n in named if n.to_declare)
+        tops = tuple(Want(scopes.top_scope(scope)) for scope in fresh)
+        grant = await self.keeper.take(
+            levels.in_order((*wants, *tops)),
+            owner=asker.owner.key,
+            wait_s=wait_s,
+            ttl_ms=ttl_ms,
+            purpose=purpose,
+        )
+        try:
+            await self._declare(grant, fresh, wants)
+            for scope in grant.leases:
+                if scope != scopes.ALL:
+                    await self.desks.claim(grant.leases[scope])
+            hold = self._hold(grant, asker, wants, purpose, max_hold_s, life)
+            await self.holds.add(hold)
+            if pull:
+                await self._pull_under(hold)
+        except BaseException:
+            self.keeper.give_back(grant)
+            raise
+        return hold
+
+    def _hold(  # noqa: PLR0913 - the facts of a hold
+        self,
+        grant: Grant,
+        asker: Asker,
+        wants: tuple[Want, ...],
+        purpose: str,
+        max_hold_s: float | None,
+        life: dict[str, Any] | None,
+    ) -> Hold:
+        ends_at = None if max_hold_s is None else self.ports.clock.now() + max_hold_s
+        token = self.ports.rng.uuid()
+        return Hold(token, asker.owner, wants, purpose, grant, ends_at, life or {})
+
+    async def _declare(
+        self, grant: Grant, fresh: tuple[Scope, ...], wants: tuple[Want, ...]
+    ) -> None:
+        """Declare what is not yet, under both leases; then give back the top-level ones."""
+        for scope in fresh:
+            top = scopes.top_scope(scope)
+            await self.desks.declare(grant.leases[scope], grant.leases[top])
+        wanted = {want.scope for want in wants}
+        for scope in tuple(grant.leases):
+            if scope not in wanted:
+                self.keeper.shrink(grant, scope)
+
+    async def _pull_under(self, hold: Hold) -> None:
+        """The snapshot that the holder is to work on."""
+        asking = Asking(hold.owner.key, 0.0, hold.leases)
+        for want in hold.wants:
+            if want.tree:
+                await self._pull_below(want.scope, asking)
+            else:
+                await self.desks.pull(want.scope, asking)
+
+    async def _pull_below(self, gate: Scope, asking: Asking) -> None:
+        for scope in await self.reader.refresh_all():
+            if scope == gate or scopes.is_below(scope, gate):
+                await self.desks.pull(scope, asking)
+
+    async def release(self, hold: Hold) -> None:
+        """End a hold.  Its leases linger for a moment, then are freed."""
+        await self.holds.end(hold)
+        self.keeper.give_back(hold.grant)
+
+    # --- sync ---------------------------------------------------------------------------------
+
+    async def push(
+        self, raw: Iterable[str] | None, asker: Asker, *, allow_deletes: bool = False
+    ) -> Outcome:
+        """Push these scopes, or every scope; one that fails does not stop the others."""
+        named = await self._named(raw, local=True)
+        asking = await self._asking(asker, {n.scope for n in named}, "push")
+        outcome = Outcome()
+        for name in named:
+            try:
+                if name.to_declare:
+                    await self._declare_for_push(name.scope, asking)
+                done = await self.desks.push(name.scope, asking, allow_deletes=allow_deletes)
+                outcome.done[name.scope] = done
+            except SwampdError as error:
+                outcome.failed[name.scope] = error
+        return outcome
+
+    async def pull(
+        self, raw: Iterable[str] | None, asker: Asker, *, allow_deletes: bool = False
+    ) -> Outcome:
+        """Pull these scopes, or every scope: one LIST, then what changed."""
+        outcome = Outcome()
+        if raw is None:
+            chosen = await self.reader.refresh_all()
+            asking = await self._asking(asker, set(chosen), "pull")
+            for scope in chosen:
+                try:
+                    done = await self.desks.apply(scope, allow_deletes=allow_deletes)
+                    outcome.done[scope] = done
+                except SwampdError as error:
+                    outcome.failed[scope] = error
+            return outcome
+        named = await self._named(raw, local=False)
+        asking = await self._asking(asker, {n.scope for n in named}, "pull")
+        for name in named:
+            scope = scopes.top_scope(name.scope) if name.to_declare else name.scope
+            try:
+                outcome.done[scope] = await self.desks.pull(
+                    scope, asking, allow_deletes=allow_deletes
+                )
+            except SwampdError as error:
+                outcome.failed[scope] = error
+        return outcome
+
+    async def _declare_for_push(self, scope: Scope, asking: Asking) -> None:
+        """A push of a deeper directory declares it, if there is anything in it to push."""
+        top = scopes.top_scope(scope)
+        gates = asking.gates_over(scope)
+        grant = await self.keeper.take(
+            tuple(Want(s) for s in (top, scope) if s not in asking.leases),
+            owner=asking.owner,
+            wait_s=asking.wait_s,
+            purpose="declare",
+            under=gates,
+        )
+        try:
+            held = {**asking.leases, **grant.leases}
+            await self.desks.declare(held[scope], held[top])
+        finally:
+            self.keeper.give_back(grant)
+
+    async def _named(self, raw: Iterable[str] | None, *, local: bool) -> list[Named]:
+        if raw is None:
+            return await self.names.every(local=local)
+        found: dict[Scope, Named] = {}
+        for text in raw:
+            for name in await self.names.meant(self._scope(text, allow_all=True)):
+                found[name.scope] = name
+        return [found[scope] for scope in sorted(found)]
+
+    async def _asking(self, asker: Asker, chosen: set[Scope], purpose: str) -> Asking:
+        """The asker with the leases of the holds it may use; a lost one is told first."""
+        usable = self.holds.usable(asker.owner, asker.token)
+        await self.holds.tell_loss(usable, chosen)
+        held = {s: lease for hold in usable for s, lease in hold.leases.items() if hold.valid()}
+        return Asking(asker.owner.key, asker.wait_s, held, purpose)
+
+    @staticmethod
+    def _scope(text: str, *, allow_all: bool) -> Scope:
+        scope = parse_scope(text, allow_all=allow_all)
+        if isinstance(scope, PathProblem):
+            raise BadRequest(
+                f"{text!r} is no scope: {scope.value}",
+                "a scope is a path in the cache, such as data/aws-ec2/x",
+                scope=text,
+            )
+        return scope

@@ -1,0 +1,1 @@
+"""Tests, one package a layer: unit, contract, sim, e2e, long."""

@@ -1,0 +1,1 @@
+"""The contract of `ports.ObjectStore`: the same assertions for every store."""

@@ -1,0 +1,1 @@
+"""The deterministic simulator: seeded worlds in which the real engine runs."""

@@ -1,0 +1,1 @@
+"""Tests of single modules, without sleep and without I/O; the tree mirrors `swampd`."""

@@ -1,0 +1,242 @@
+"""The probe notices each broken promise, says what would be lost, and cleans up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swampd.domain.layout import Keys
+from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unknown
+from swampd.domain.values import RemoteKey, Wid
+from swampd.errors import StoreRefused, StoreUnavailable
+from swampd.ports import StoreCapabilities
+from swampd.stores.memory import Dialect, MemoryObjects, MemoryStore
+from swampd.stores.probe import LOSS, Check, ProbeReport, Verdict, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swampd.domain.outcomes import WriteOutcome
+    from swampd.domain.values import Token
+    from swampd.ports import Body
+
+
+WID = Wid(f"{1:032x}")
+
+
+class CountingRng:
+    """`ports.Rng` without chance."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def uuid(self) -> str:
+        self._count += 1
+        return f"{self._count:032x}"
+
+    def uniform(self, low: float, high: float) -> float:
+        return (low + high) / 2
+
+
+class Store(MemoryStore):
+    """A store to break; two connections share the objects."""
+
+    def __init__(self, objects: MemoryObjects) -> None:
+        super().__init__(objects, "memory under test")
+        self.objects = objects
+
+
+class IgnoresIfAbsent(Store):
+    async def create(
+        self, key: RemoteKey, body: Body, metadata: Mapping[str, str]
+    ) -> Applied | Rejected:
+        return await self.put(key, body, metadata)
+
+
+class IgnoresTokens(Store):
+    async def replace(
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> Applied | Rejected:
+        del token
+        return await self.put(key, body, metadata)
+
+
+class BringsBackTheMissing(Store):
+    async def replace(
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> Applied | Rejected:
+        if await self.get(key) == Missing():
+            return await self.put(key, body, metadata)
+        return await super().replace(key, body, token, metadata)
+
+
+class DeletesAnyway(Store):
+    async def delete_if(self, key: RemoteKey, token: Token) -> Applied | Rejected:
+        del token
+        return await self.delete(key)
+
+
+class RefusesAndWrites(Store):
+    """The answer is right, the deed is not."""
+
+    async def replace(
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> Applied | Rejected:
+        outcome = await super().replace(key, body, token, metadata)
+        if outcome == Rejected():
+            await self.put(key, body, metadata)
+        return outcome
+
+
+class RefusesReplace(Store):
+    async def replace(
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> Rejected:
+        del key, body, token, metadata
+        return Rejected()
+
+
+class RefusesCreate(Store):
+    async def create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> Rejected:
+        del key, body, metadata
+        return Rejected()
+
+
+class NamesAnotherToken(Store):
+    async def create(
+        self, key: RemoteKey, body: Body, metadata: Mapping[str, str]
+    ) -> Applied | Rejected:
+        outcome = await super().create(key, body, metadata)
+        return Applied(None) if isinstance(outcome, Applied) else outcome
+
+
+class KeepsItsTokens(Store):
+    """Every version of an object has the same token."""
+
+    async def replace(
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> Applied | Rejected:
+        outcome = await super().replace(key, body, token, metadata)
+        return Applied(token) if isinstance(outcome, Applied) else outcome
+
+
+BROKEN = {
+    IgnoresIfAbsent: Check.CREATE_AGAIN,
+    IgnoresTokens: Check.REPLACE_STALE,
+    BringsBackTheMissing: Check.REPLACE_MISSING,
+    DeletesAnyway: Check.DELETE_STALE,
+    RefusesAndWrites: Check.REPLACE_STALE,
+    RefusesReplace: Check.REPLACE,
+    RefusesCreate: Check.CREATE,
+    NamesAnotherToken: Check.CREATE,
+    KeepsItsTokens: Check.REPLACE,
+}
+
+
+def run_probe(first: MemoryStore, second: MemoryStore) -> ProbeReport:
+    return asyncio.run(probe(first, second, Keys("p"), CountingRng()))
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize(("kind", "check"), BROKEN.items())
+def test_a_broken_promise_is_noticed(kind: type[Store], check: Check, dialect: Dialect) -> None:
+    objects = MemoryObjects(dialect)
+    report = run_probe(kind(objects), kind(objects))
+    assert [each for each, v in report.verdicts.items() if v is Verdict.BROKEN] == [check]
+    assert report.refused is not None
+    for part in ("memory under test", check.value, LOSS[check]):
+        assert part in report.refused
+    with pytest.raises(StoreRefused, match="memory under test"):
+        report.require()
+    after = list(report.verdicts).index(check) + 1
+    assert set(list(report.verdicts.values())[after:]) <= {Verdict.NOT_RUN}
+    assert objects.list(RemoteKey("")).rows == ()
+
+
+def test_two_connections_that_do_not_see_each_other_are_noticed() -> None:
+    report = run_probe(Store(MemoryObjects(Dialect.S3)), Store(MemoryObjects(Dialect.S3)))
+    assert report.verdicts[Check.CREATE] is Verdict.BROKEN
+
+
+def test_a_store_without_conditional_delete_is_taken_and_says_so() -> None:
+    objects = MemoryObjects(
+        Dialect.GCS, StoreCapabilities(conditional_delete=False, server_copy=True)
+    )
+    report = run_probe(Store(objects), Store(objects))
+    assert report.refused is None
+    assert report.verdicts[Check.DELETE_STALE] is Verdict.NOT_SUPPORTED
+
+
+class Uncertain(Store):
+    """The answer to one write is lost; `lands`: not the write itself."""
+
+    def __init__(self, objects: MemoryObjects, which: str, *, lands: bool) -> None:
+        super().__init__(objects)
+        self._which = which
+        self._lands = lands
+
+    async def create(  # type: ignore[override]
+        self, key: RemoteKey, body: Body, metadata: Mapping[str, str]
+    ) -> WriteOutcome:
+        if self._which != "create":
+            return await super().create(key, body, metadata)
+        if self._lands:
+            await super().create(key, body, metadata)
+        return Unknown("cut")
+
+    async def replace(  # type: ignore[override]
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> WriteOutcome:
+        if self._which == "race":
+            return Rejected(raced=True)
+        if self._which != "replace":
+            return await super().replace(key, body, token, metadata)
+        if self._lands:
+            await super().replace(key, body, token, metadata)
+        return Unknown("cut")
+
+
+def test_a_lost_answer_is_read_back() -> None:
+    objects = MemoryObjects(Dialect.S3)
+    report = run_probe(Uncertain(objects, "create", lands=True), Store(objects))
+    assert report.refused is None
+
+
+@pytest.mark.parametrize(
+    ("which", "first"),
+    [("create", True), ("create", False), ("replace", True), ("replace", False), ("race", False)],
+)
+def test_what_stays_unclear_is_no_verdict(which: str, first: bool) -> None:  # noqa: FBT001
+    objects = MemoryObjects(Dialect.S3)
+    doubtful, sure = Uncertain(objects, which, lands=False), Store(objects)
+    with pytest.raises(StoreUnavailable, match="cannot tell"):
+        run_probe(*((doubtful, sure) if first else (sure, doubtful)))
+    assert objects.list(RemoteKey("")).rows == ()
+
+
+def test_a_probe_that_is_cancelled_cleans_up() -> None:
+    objects = MemoryObjects(Dialect.S3)
+    reached = asyncio.Event()
+
+    class Hangs(Store):
+        async def replace(
+            self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+        ) -> Applied | Rejected:
+            del key, body, token, metadata
+            reached.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def run() -> None:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(
+                probe(Hangs(objects), Hangs(objects), Keys("p"), CountingRng())
+            )
+            await reached.wait()
+            assert isinstance(objects.get(Keys("p").probe(WID)), Found)
+            task.cancel()
+        assert objects.get(Keys("p").probe(WID)) == Missing()
+
+    asyncio.run(run())
