@@ -1,12 +1,19 @@
-"""Waiting with a deadline on the clock port: nothing here hangs, everything can be cancelled."""
+"""Waiting and working side by side: with a deadline, a bound, and one plain error.
+
+Nothing here hangs, everything can be cancelled.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
     from swampd.ports import Clock
+
+T = TypeVar("T")
 
 
 async def wait_for(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
@@ -20,3 +27,22 @@ async def wait_for(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
         waiter.cancel()
         timer.cancel()
     return event.is_set()
+
+
+async def for_each(
+    items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int
+) -> None:
+    """Work on all items, so many side by side; the first error cancels the rest and is raised
+    as it is, not in a group."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(item: T) -> None:
+        async with gate:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for item in items:
+                group.create_task(one(item))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None

@@ -147,10 +147,14 @@ class Workspace:
 
     def spawn(self, work: Coroutine[object, object, None], name: str) -> None:
         """Run background work inside `run`; its failure is logged and never ends the workspace."""
-        if self._group is None:
+        guarded = self._guarded(work, name)
+        try:
+            if self._group is None:
+                raise RuntimeError("not running")
+            self._group.create_task(guarded, name=name)
+        except RuntimeError:
+            guarded.close()
             work.close()
-            return
-        self._group.create_task(self._guarded(work, name), name=name)
 
     async def _guarded(self, work: Coroutine[object, object, None], name: str) -> None:
         try:

@@ -88,12 +88,10 @@ def plan_path(  # noqa: PLR0913 - a row of the table has so many columns
 ) -> Step:
     """One row of the table of section 6.
 
-    `joining`: the path is in join mode (section 7); base counts for nothing then, so no delete can
-    go out.  `base_seq` is the seq of the last head that was applied here, `forgotten_seq` that of
-    the newest tombstone which this head has dropped.
+    `joining`: the path is in join mode (section 7), in which there is no base, and so no delete
+    that could go out; one that has a base again is out of it.  `base_seq` is the seq of the last
+    head that was applied here, `forgotten_seq` the highest of the tombstones this head has dropped.
     """
-    if joining:
-        base = None
     if base is not None and remote is None and base_seq >= forgotten_seq:
         # Row `any | no entry, no tombstone, base exists`, not forgotten: halt `head_went_back`.
         return Step.WENT_BACK

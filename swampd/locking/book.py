@@ -6,22 +6,26 @@ Keeps L8 (a write goes on exactly the token that was read), L9 (each write has a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from swampd.domain import codec, leases
 from swampd.domain.codec import Damaged, TooNew
 from swampd.domain.leases import LockRecord, Sighting, sight
 from swampd.domain.outcomes import Found, Missing, Unchanged
 from swampd.domain.values import Epoch, Scope, Token, Wid
-from swampd.errors import SchemaTooNew
+from swampd.errors import LockChanged, SchemaTooNew, StoreUnavailable
 from swampd.locking import ledger
-from swampd.locking.cas import Fate, Landed, Write, Writer
+from swampd.locking.cas import Fate, Landed, Refused, Write, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swampd.domain.layout import Keys
     from swampd.ports import Clock, Journal, ObjectStore, Rng
+
+
+FINDING_OUT_S: Final = 10.0
+"""A write for somebody else's record is followed up for at most so long."""
 
 
 class LockBook:
@@ -104,6 +108,39 @@ class LockBook:
         if isinstance(fate, Landed):
             token = fate.token
             await self.journal.write(lambda tx: ledger.note_free(tx, record, token), durable=False)
+
+    async def break_lock(self, scope: Scope, epoch: Epoch, *, now: bool) -> LockRecord:
+        """Break the lock of exactly this epoch (L8); the record that was broken.
+
+        Acquirers still wait its ttl; with `now` it is free at once, for a person who knows that
+        the holder is dead (L6 does not hold then).  Raises errors.LockChanged.
+        """
+        seen = await self.look(scope)
+        record = seen.record if seen is not None else None
+        if seen is None or record is None or record.epoch != epoch or seen.is_free:
+            held = f"epoch {record.epoch} {record.state.value}" if record is not None else "none"
+            raise LockChanged(
+                f"the lock on {scope} is not the one of epoch {epoch} ({held})",
+                f"look again: `swampctl lock show {scope}`",
+                scope=scope,
+            )
+        after = leases.freed if now else leases.broken
+        broken = after(record, self.fresh_wid())
+        until = self._clock.now() + FINDING_OUT_S
+        fate = await self.write(broken, seen.token, lambda: True, until)
+        if isinstance(fate, Landed):
+            return record
+        if isinstance(fate, Refused):
+            raise LockChanged(
+                f"the lock on {scope} changed while it was being broken",
+                f"look again: `swampctl lock show {scope}`",
+                scope=scope,
+            )
+        raise StoreUnavailable(
+            f"breaking the lock on {scope} was not answered",
+            f"look again: `swampctl lock show {scope}`",
+            scope=scope,
+        )
 
     async def listed(self) -> dict[Scope, Token]:
         """All lock records there are, by LIST."""

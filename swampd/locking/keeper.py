@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from swampd.domain.leases import Identity
-    from swampd.domain.values import Scope
+    from swampd.domain.values import Nonce, Scope
     from swampd.locking.book import LockBook
     from swampd.locking.lease import Lease
     from swampd.ports import Clock, Rng
@@ -208,10 +208,19 @@ class Keeper:
         await self._cool_down(rest)
         gates = tuple(
             lease
-            for lease in (*under, *reused)
+            for lease in dict.fromkeys((*under, *reused, *self._gates_of(turn.owner)))
             if any(scopes.is_below(want.scope, lease.scope) for want in rest)
         )
         return await self._taker.take(rest, gates, asker, own)
+
+    def _gates_of(self, owner: str) -> list[Lease]:
+        """The gates that this owner's turns hold: its own locks below them pass."""
+        return [
+            self._pool[want.scope]
+            for turn in self.queue.active()
+            for want in turn.wants
+            if turn.owner == owner and want.tree and want.scope in self._pool
+        ]
 
     async def _cool_down(self, rest: tuple[Want, ...]) -> None:
         until = max((self._cool_until.pop(want.scope, 0.0) for want in rest), default=0.0)
@@ -324,6 +333,9 @@ class _Own:
 
     def holds(self, scope: Scope) -> bool:
         return scope in self._held or self._keeper.holds_for(scope, self._owner)
+
+    def is_live(self, nonce: Nonce) -> bool:
+        return any(lease.nonce == nonce and lease.alive() for lease in self._keeper.held)
 
     async def give_back_idle(self, scope: Scope) -> None:
         await self._keeper.give_back_idle(scope)

@@ -86,7 +86,7 @@ class Taker:
             if gate is None:
                 return taken
             await self.give_back(taken)
-            await self._wait_out(gate.scope, _all_watched(wants), asker, watch)
+            await self._wait_out(gate.scope, _all_watched(wants), asker, own, watch)
 
     async def give_back(self, taken: list[Lease]) -> None:
         """Release in the opposite order."""
@@ -106,7 +106,8 @@ class Taker:
             above = tuple(
                 gate for gate in (*gates, *taken) if scopes.is_below(want.scope, gate.scope)
             )
-            lease = await self._take_record(want, above, asker, _all_watched(wants), watch)
+            watched = _all_watched(wants)
+            lease = await self._take_record(want, above, asker, own, watched, watch)
             taken.append(lease)
             gate = await self._look_above(lease, above, watch)
             if gate is not None:
@@ -119,11 +120,12 @@ class Taker:
 
     # --- one record ---------------------------------------------------------------------------
 
-    async def _take_record(
+    async def _take_record(  # noqa: PLR0913 - the state of one attempt
         self,
         want: Want,
         above: tuple[Lease, ...],
         asker: Asker,
+        own: Own,
         watched: tuple[Scope, ...],
         watch: Watch,
     ) -> Lease:
@@ -131,7 +133,7 @@ class Taker:
         if seen is None and await self._book.known_epoch(want.scope):
             seen = await watch.look(want.scope)
         while True:
-            if seen is None or seen.is_free or await self._may_take(seen):
+            if seen is None or seen.is_free or await self._may_take(seen, own):
                 lease = await self._win(want, above, asker, seen)
                 if lease is not None:
                     return lease
@@ -152,9 +154,11 @@ class Taker:
         known = await self._book.journal.read(lambda tx: ledger.known_free(tx, scope))
         return None if known is None else Sighting(known[1], known[0], self._clock.now())
 
-    async def _may_take(self, seen: Sighting) -> bool:
+    async def _may_take(self, seen: Sighting, own: Own) -> bool:
         """Has its holder lapsed, or is it a record that this daemon left behind?"""
         record = seen.record
+        if record is not None and own.is_live(record.nonce):
+            return False
         if seen.may_be_taken(self._clock.now()):
             return True
         if record is None or record.state is not LockState.HELD:
@@ -236,13 +240,14 @@ class Taker:
             if own.holds(scope) or known.get(scope) == listed[scope]:
                 continue
             await own.give_back_idle(scope)
-            await self._wait_out(scope, (scope,), asker, watch, lease)
+            await self._wait_out(scope, (scope,), asker, own, watch, lease)
 
-    async def _wait_out(
+    async def _wait_out(  # noqa: PLR0913 - the state of one wait
         self,
         scope: Scope,
         watched: tuple[Scope, ...],
         asker: Asker,
+        own: Own,
         watch: Watch,
         lease: Lease | None = None,
     ) -> None:
@@ -254,7 +259,7 @@ class Taker:
                 lease.demand()
             if seen is None or seen.is_free:
                 return
-            if await self._may_take(seen) and seen.record is not None:
+            if await self._may_take(seen, own) and seen.record is not None:
                 await self._book.set_free(seen, self._clock.now() + FINDING_OUT_S)
                 continue
             await self._poll(scope, seen, asker)
@@ -280,6 +285,10 @@ class Own(Protocol):
 
     def holds(self, scope: Scope) -> bool:
         """Is this scope held here for the same client?"""
+
+    def is_live(self, nonce: Nonce) -> bool:
+        """Is this nonce that of a lease which this process holds now?  Such a record is never
+        taken over or freed, only released."""
 
     async def give_back_idle(self, scope: Scope) -> None:
         """Release the lease on this scope if nobody uses it."""

@@ -126,7 +126,8 @@ class Resolver:
             await self._sync.threads.io(lambda: self._sync.tree.drop_conflict(copy))
 
     async def _decide(self, conflict: Conflict, side: Side) -> None:
-        """Ours: it is an edit of theirs.  Theirs: ours counts as seen, so that it is replaced."""
+        """Ours: it is an edit of theirs, as it was shown (a newer one conflicts again).  Theirs:
+        ours counts as seen, so that it is replaced."""
         path = conflict.path
         looks = await self._sync.threads.io(lambda: look_at(self._sync.tree, [path], {}))
         file = looks[path][1]
@@ -135,7 +136,7 @@ class Resolver:
             ledger.drop_conflict(tx, path)
             if conflict.kind in (ConflictKind.KEPT_BYTES, ConflictKind.FOREIGN_OBJECT):
                 return
-            record = rows.remote(tx, path)
+            record = conflict.record
             if side is Side.THEIRS:
                 if file is not None:
                     rows.put_base(tx, conflict.scope, path, file.as_base)

@@ -7,7 +7,6 @@ its old local state.  Missing is never a delete (S4).
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from swampd.domain.outcomes import Found, Missing
 from swampd.domain.states import PathState
 from swampd.errors import LowSpace, StoreUnavailable
+from swampd.waiting import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,28 +78,29 @@ async def fetch(sync: Sync, entries: Mapping[CachePath, Entry]) -> Fetch:
     Raises errors.LowSpace when the disk is full, errors.StoreUnavailable when nothing came.
     """
     result = Fetch()
-    gate = asyncio.Semaphore(AT_ONCE)
     full: list[LowSpace] = []
 
-    async def one(path: CachePath, entry: Entry) -> None:
-        async with gate:
-            if full:
-                return
-            try:
-                await _fetch_one(sync, path, entry, result)
-            except StoreUnavailable as error:
-                result.failed[path] = error.summary
-            except LowSpace as error:
-                full.append(error)
+    async def one(path: CachePath) -> None:
+        if full:
+            return
+        try:
+            await _fetch_one(sync, path, entries[path], result)
+        except StoreUnavailable as error:
+            result.failed[path] = error.summary
+        except LowSpace as error:
+            full.append(error)
 
-    async with asyncio.TaskGroup() as group:
-        for path, entry in entries.items():
-            group.create_task(one(path, entry))
+    await for_each(entries, one, AT_ONCE)
     if full:
         names = [ready.name for ready in result.ready.values()]
-        await sync.threads.io(lambda: [sync.tree.drop_tmp(name) for name in names])
+        await sync.threads.io(lambda: _drop(sync, names))
         raise full[0]
     return result
+
+
+def _drop(sync: Sync, names: list[str]) -> None:
+    for name in names:
+        sync.tree.drop_tmp(name)
 
 
 async def _fetch_one(sync: Sync, path: CachePath, entry: Entry, result: Fetch) -> None:

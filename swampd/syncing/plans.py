@@ -7,10 +7,10 @@ request (agreeing, dropping base).  Reads only; runs in one journal transaction,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from swampd.domain.entries import Entry
-from swampd.domain.planning import Local, Opaque, Present, Step, plan_path
+from swampd.domain.planning import Local, Opaque, Step, plan_path
 from swampd.domain.states import ConflictKind, PathState
 from swampd.domain.values import CachePath, Scope, Seq
 from swampd.indexing import ledger as heads_ledger
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from swampd.domain.entries import Record
     from swampd.indexing.rows import Base
     from swampd.ports import Transaction
+    from swampd.syncing.ledger import Conflict
     from swampd.syncing.survey import LocalFile
 
-Looks = "Mapping[CachePath, tuple[Local, LocalFile | None]]"
+DECIDED_ON_RECORD: Final = frozenset(
+    {ConflictKind.BOTH_CHANGED, ConflictKind.BOTH_NEW, ConflictKind.JOIN_TOMBSTONE}
+)
+"""Conflicts whose other side is what the head says."""
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ def make_plan(
     forgotten = known.head.forgotten_seq if known is not None else Seq(0)
     base_seq = applied_seq(tx, scope)
     uncommitted = ledger.uncommitted_paths(tx, scope)
-    conflicted = {conflict.path for conflict in ledger.conflicts(tx, scope)}
+    conflicted = {conflict.path: conflict for conflict in ledger.conflicts(tx, scope)}
     joining = ledger.joining(tx)
     plan = Plan(looks=dict(looks))
     plan.known = next(
@@ -93,9 +97,6 @@ def make_plan(
     for path in sorted(looks):
         if path in uncommitted:
             plan.held[path] = PathState.UNCOMMITTED
-            continue
-        if path in conflicted:
-            plan.held[path] = PathState.CONFLICT
             continue
         record, base = rows.remote(tx, path), rows.base(tx, path)
         if record is not None:
@@ -109,8 +110,22 @@ def make_plan(
             base_seq=base_seq,
             forgotten_seq=forgotten,
         )
-        _sort_in(plan, path, step, file, base, record)
+        if path in conflicted and step is not Step.AGREE:
+            _stay_in_conflict(plan, conflicted[path], record)
+        else:
+            _sort_in(plan, path, step, file, base, record)
     return plan
+
+
+def _stay_in_conflict(plan: Plan, conflict: Conflict, record: Record | None) -> None:
+    """Nothing of the path moves until a person has decided; what they decide on is the newest
+    content of the other side, so a newer one is fetched (S2)."""
+    seen = conflict.record.wid if conflict.record is not None else None
+    theirs = record.wid if record is not None else None
+    if theirs != seen and conflict.kind in DECIDED_ON_RECORD:
+        plan.conflicts[conflict.path] = conflict.kind
+    else:
+        plan.held[conflict.path] = PathState.CONFLICT
 
 
 def _sort_in(  # noqa: PLR0913, C901, PLR0912 - one branch for each step
@@ -159,8 +174,3 @@ def _kind(base: Base | None, record: Record | None) -> ConflictKind:
     if not isinstance(record, Entry):
         return ConflictKind.JOIN_TOMBSTONE
     return ConflictKind.BOTH_NEW if base is None else ConflictKind.BOTH_CHANGED
-
-
-def is_present(local: Local) -> bool:
-    """Is there a regular file?"""
-    return isinstance(local, Present)

@@ -250,8 +250,10 @@ def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
         rows.put_base(tx, scope, path, file.as_base)
     for path in (*plan.drop, *plan.forget):
         rows.drop_base(tx, scope, path)
-    ledger.leave_join(tx, (*plan.agree, *plan.drop))
-    ledger.clear_states(tx, (*plan.agree, *plan.drop))
+    for path in plan.agree:
+        ledger.drop_conflict(tx, path)
+    ledger.leave_join(tx, plan.drop)
+    ledger.clear_states(tx, plan.drop)
 
 
 async def roll_forward(sync: Sync, conflicts: ConflictKeeper) -> None:

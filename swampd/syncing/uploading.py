@@ -8,7 +8,6 @@ before the head that says so), S12.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ from swampd.indexing import rows
 from swampd.ports import Body, FileRead, ReadProblem
 from swampd.syncing.requests import PlainKeys
 from swampd.syncing.survey import LocalFile, local_file
+from swampd.waiting import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,21 +102,15 @@ class Uploader:
         )
         of = {item.path: i for item, i in zip(fresh, ids, strict=True)}
         answered: list[int] = []
-        gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(item: _Item) -> None:
-            async with gate:
-                if await self._send_item(item) and item.path in of:
-                    answered.append(of[item.path])
+            if await self._send_item(item) and item.path in of:
+                answered.append(of[item.path])
 
         try:
-            async with asyncio.TaskGroup() as group:
-                for item in items:
-                    group.create_task(one(item))
-        except* (StoreUnavailable, KeyRefused) as errors:
-            for error in errors.exceptions:
-                self._result.failed.setdefault(CachePath(""), str(error))
-        await self._plain.close(answered)
+            await for_each(items, one, AT_ONCE)
+        finally:
+            await self._plain.close(answered)
 
     async def _send_item(self, item: _Item) -> bool:
         """Send one path; True when its batch intent is answered."""

@@ -15,7 +15,7 @@ from swampd.errors import KeyRefused, SchemaTooNew, StoreUnavailable
 from swampd.stores.folder import writing
 from swampd.stores.folder.paths import side_of
 from tests.contract.subjects import META, A, B, applied, key
-from tests.unit.stores.forcing import Coarse, Linkless, Portable, open_folder
+from tests.unit.stores.forcing import Coarse, Hooked, Linkless, Portable, open_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -515,5 +515,37 @@ def test_private_files_of_dead_processes_are_swept(
         assert isinstance(await open_folder(folder).create(C, b"x", META), Unknown)
         assert not left.exists()
         assert await open_folder(folder).get(C) == Missing()
+
+    asyncio.run(run())
+
+
+def test_a_foreign_file_that_is_rewritten_while_it_is_read_is_not_answered(folder: Path) -> None:
+    body = b"x" * (3 << 20)
+
+    def rewrite() -> None:
+        with (folder / "big").open("r+b") as file:
+            file.write(b"new")
+            file.truncate()
+
+    class Rewriting:
+        def __call__(self, chunk: bytes) -> None:
+            assert set(chunk) <= set(b"xnew")
+            rewrite()
+
+    class RewritingCalls(Hooked):
+        def before(self, name: str, arguments: tuple[object, ...]) -> None:
+            if name == "write" and len(str(arguments[1])) > len(body) // 4:
+                rewrite()
+
+    async def run() -> None:
+        store = open_folder(folder)
+        (folder / "big").write_bytes(body)
+        with pytest.raises(StoreUnavailable, match="changes faster"):
+            await store.get(key("big"), sink=Rewriting())
+        assert (await found(store, "big")).body == b"new"
+        (folder / "big").write_bytes(body)
+        with pytest.raises(StoreUnavailable, match="rewritten"):
+            await open_folder(folder, RewritingCalls()).copy_to(key("big"), A, None, {})
+        assert await store.get(A) == Missing()
 
     asyncio.run(run())

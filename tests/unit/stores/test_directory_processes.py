@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
-# A fresh interpreter, as another daemon would be; a fork would share descriptors.
+# A fresh interpreter, as another daemon would be; a fork would share descriptors.  All are daemonic:
+# a test that fails must not wait for them.
 SPAWN = multiprocessing.get_context("spawn")
 KILLS = 12
 
@@ -35,7 +36,8 @@ def test_processes_that_count_lose_no_increment(folder: Path) -> None:
     store = open_folder(folder)
     asyncio.run(store.create(writers.COUNTER, b"0", {}))
     processes: list[BaseProcess] = [
-        SPAWN.Process(target=writers.count_up, args=(str(folder), 60)) for _ in range(3)
+        SPAWN.Process(target=writers.count_up, args=(str(folder), 60), daemon=True)
+        for _ in range(3)
     ]
     for process in processes:
         process.start()
@@ -49,7 +51,9 @@ def test_processes_that_count_lose_no_increment(folder: Path) -> None:
 def test_each_key_is_created_by_one_process(folder: Path) -> None:
     pipes = [SPAWN.Pipe() for _ in range(3)]
     processes: list[BaseProcess] = [
-        SPAWN.Process(target=writers.create_all, args=(str(folder), str(mark), 200, end))
+        SPAWN.Process(
+            target=writers.create_all, args=(str(folder), str(mark), 200, end), daemon=True
+        )
         for mark, (_, end) in enumerate(pipes)
     ]
     for process in processes:
@@ -80,7 +84,9 @@ def run_and_kill(folder: Path, seed: int, known: list[set[int | None]]) -> int:
     rng = random.Random(seed)  # noqa: S311 - as above
     here, there = SPAWN.Pipe()
     process = SPAWN.Process(
-        target=writers.write_for_ever, args=(str(folder), seed, seed * 1_000_000, there)
+        target=writers.write_for_ever,
+        args=(str(folder), seed, seed * 1_000_000, there),
+        daemon=True,
     )
     process.start()
     there.close()

@@ -1,0 +1,250 @@
+"""The store of a simulated world: the real memory store behind a network that misbehaves.
+
+A request travels, is applied, and its answer travels back.  Faults: the request is lost, the answer
+is lost, the request is applied late (up to 15 minutes after it was sent, whatever became of its
+sender), a clear failure.  Every applied mutation is in `log`, which the checkers read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from swampd.domain.outcomes import Applied, Found, Rejected, Unknown
+from swampd.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from random import Random
+
+    from swampd.domain.outcomes import Mismatch, Missing, Page, Unchanged, WriteOutcome
+    from swampd.domain.values import RemoteKey, Token
+    from swampd.ports import Body, Sink, StoreCapabilities
+    from swampd.stores.memory import MemoryObjects
+    from tests.sim.world import Life
+
+LATEST_S = 900.0
+"""S3 refuses a signature older than 15 minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A write that changed the store."""
+
+    number: int
+    time: float
+    sent_at: float
+    sent_local: float
+    node: str
+    life: int
+    operation: str
+    key: str
+    body: bytes | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Faults:
+    """How often what goes wrong; all zero in quiet times."""
+
+    lost_request: float = 0.0
+    lost_reply: float = 0.0
+    late: float = 0.0
+    failed: float = 0.0
+    slow: float = 0.0
+
+
+@dataclass(slots=True)
+class Network:
+    """The one way to the store, and what happened there."""
+
+    objects: MemoryObjects
+    rng: Random
+    faults: Faults = field(default_factory=Faults)
+    log: list[Mutation] = field(default_factory=list)
+    watchers: list[Callable[[], None]] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+
+
+class SimStore:
+    """One daemon's connection."""
+
+    def __init__(self, network: Network, life: Life) -> None:
+        self._net = network
+        self._life = life
+        self.name = "simulated"
+        self.requests = 0
+
+    @property
+    def capabilities(self) -> StoreCapabilities:
+        return self._net.objects.capabilities
+
+    # --- reads --------------------------------------------------------------------------------
+
+    async def _read(self, what: str, key: str, read: Callable[[], Any]) -> Any:
+        net, life = self._net, self._life
+        self.requests += 1
+        await life.delay(self._travel())
+        if net.rng.random() < net.faults.failed + net.faults.lost_request:
+            await life.delay(net.rng.uniform(0.1, 3.0))
+            raise StoreUnavailable("no answer", "try again")
+        answer = read()
+        net.trace.append(f"{_now():.6f} {life.name} {what} {key} -> {_short(answer)}")
+        await life.delay(self._travel())
+        return answer
+
+    async def get(
+        self, key: RemoteKey, *, if_token: Token | None = None, sink: Sink | None = None
+    ) -> Found | Missing | Mismatch:
+        answer = await self._read("get", key, lambda: self._net.objects.get(key, if_token))
+        if sink is not None and isinstance(answer, Found):
+            sink(answer.body)
+        return answer  # type: ignore[no-any-return]
+
+    async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
+        return await self._read(  # type: ignore[no-any-return]
+            "get?", key, lambda: self._net.objects.get_if_changed(key, token)
+        )
+
+    async def head(self, key: RemoteKey) -> Found | Missing:
+        return await self._read("head", key, lambda: self._net.objects.head(key))  # type: ignore[no-any-return]
+
+    async def list(self, prefix: RemoteKey, after: str | None = None) -> Page:
+        return await self._read("list", prefix, lambda: self._net.objects.list(prefix, after))  # type: ignore[no-any-return]
+
+    # --- writes -------------------------------------------------------------------------------
+
+    async def _write(
+        self,
+        what: str,
+        key: RemoteKey,
+        body: bytes | None,
+        metadata: Mapping[str, str],
+        write: Callable[[], Applied | Rejected],
+    ) -> WriteOutcome:
+        net, life = self._net, self._life
+        self.requests += 1
+        life.check()
+        sent_at, sent_local = _now(), life.clock.now()
+        answer: asyncio.Future[WriteOutcome] = asyncio.get_running_loop().create_future()
+        fault = net.rng.random()
+        faults = net.faults
+        travel = self._travel()
+        if fault < faults.lost_request:
+            net.trace.append(f"{_now():.6f} {life.name} {what} {key} lost")
+            return await self._no_answer("the request was lost")
+        fault -= faults.lost_request
+        late = fault < faults.late
+        if late:
+            travel = net.rng.uniform(1.0, LATEST_S)
+        fault -= faults.late if late else 0.0
+
+        def apply() -> None:
+            outcome = write()
+            net.trace.append(f"{_now():.6f} {life.name} {what} {key} -> {_short(outcome)}")
+            if isinstance(outcome, Applied):
+                net.log.append(
+                    Mutation(
+                        len(net.log),
+                        _now(),
+                        sent_at,
+                        sent_local,
+                        life.node.name,
+                        life.number,
+                        what,
+                        key,
+                        body,
+                        dict(metadata),
+                    )
+                )
+            for watcher in net.watchers:
+                watcher()
+            if not answer.done():
+                answer.set_result(outcome)
+
+        asyncio.get_running_loop().call_later(travel, apply)
+        if late:
+            return await self._no_answer("late")
+        lost_reply = net.rng.random() < faults.lost_reply
+        outcome = await life.wait(answer)
+        if lost_reply:
+            return await self._no_answer("the answer was lost")
+        await life.delay(self._travel())
+        return outcome
+
+    async def _no_answer(self, why: str) -> Unknown:
+        await self._life.delay(self._net.rng.uniform(0.2, 5.0))
+        return Unknown(why)
+
+    async def put(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
+        raw = _bytes(body)
+        return await self._write(
+            "put", key, raw, metadata, lambda: self._net.objects.put(key, raw, metadata)
+        )
+
+    async def create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
+        raw = _bytes(body)
+        return await self._write(
+            "create", key, raw, metadata, lambda: self._net.objects.create(key, raw, metadata)
+        )
+
+    async def replace(
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> WriteOutcome:
+        raw = _bytes(body)
+        return await self._write(
+            "replace",
+            key,
+            raw,
+            metadata,
+            lambda: self._net.objects.replace(key, raw, token, metadata),
+        )
+
+    async def delete(self, key: RemoteKey) -> WriteOutcome:
+        return await self._write("delete", key, None, {}, lambda: self._net.objects.delete(key))
+
+    async def delete_if(self, key: RemoteKey, token: Token) -> WriteOutcome:
+        return await self._write(
+            "delete_if", key, None, {}, lambda: self._net.objects.delete_if(key, token)
+        )
+
+    async def copy_to(
+        self,
+        source: RemoteKey,
+        target: RemoteKey,
+        token: Token | None,
+        metadata: Mapping[str, str],
+    ) -> WriteOutcome:
+        return await self._write(
+            "copy",
+            target,
+            None,
+            metadata,
+            lambda: self._net.objects.copy_to(source, target, token, metadata),
+        )
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _travel(self) -> float:
+        slow = self._net.faults.slow
+        if slow and self._net.rng.random() < slow:
+            return self._net.rng.uniform(0.5, 12.0)
+        return self._net.rng.uniform(0.002, 0.08)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _bytes(body: Body) -> bytes:
+    if not isinstance(body, bytes):
+        raise TypeError("the simulated tree seals nothing")
+    return body
+
+
+def _short(answer: object) -> str:
+    if isinstance(answer, Found):
+        return f"found {answer.token.e_tag[:6]}"
+    return type(answer).__name__

@@ -1,0 +1,267 @@
+"""People at their machines: they edit, revert, rename, delete, lock, push, pull, break and resolve.
+
+Each content that a user writes is remembered with what it replaced, so that afterwards it can be
+said of every byte whether somebody who had seen it wrote over it (S2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from swampd.domain import scopes
+from swampd.errors import SwampdError
+from swampd.locking.holds import Hold, Owner
+from swampd.syncing.conflicts import Side
+from swampd.syncing.ledger import conflicts
+from swampd.syncing.pushing import Pushed, PushKind
+from swampd.workspace import Asker, Outcome
+
+if TYPE_CHECKING:
+    from tests.sim.world import Life, Node, World
+
+PATHS = (
+    "data/x/1/raw",
+    "data/x/1/meta",
+    "data/x/2/raw",
+    "data/x/latest",
+    "data/y/raw",
+    "data/top",
+    "out/log",
+    "out/deep/er",
+    "root.txt",
+)
+SCOPES = ("data", "data/x", "data/y", "out", ".", "*")
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A push that was answered with success: what the user had in that scope before asking."""
+
+    node: str
+    scope: str
+    files: dict[str, bytes]
+    time: float
+    whole: bool
+
+
+@dataclass(slots=True)
+class History:
+    """What users did and were told."""
+
+    written: dict[bytes, str] = field(default_factory=dict)
+    """Content -> path: everything that anybody finished writing."""
+    superseded: set[bytes] = field(default_factory=set)
+    """Written over, deleted or decided against by somebody who had seen it.  Stays so: going back
+    to earlier bytes is no new content."""
+    given_up: set[bytes] = field(default_factory=set)
+    """Local contents that a user decided to give up in a conflict."""
+    acknowledged: list[Acknowledged] = field(default_factory=list)
+    failed_calls: list[tuple[str, int, int, str]] = field(default_factory=list)
+    """(node, first log number, last, code) of pushes that were answered as failed for good."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str) -> None:
+        """How often something was reached."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+class User:
+    """One person at one machine."""
+
+    def __init__(self, world: World, node: Node, history: History, number: int) -> None:
+        self.world = world
+        self.node = node
+        self.history = history
+        self.owner = Owner(f"{node.name}-user{number}")
+        self.hold: tuple[Life, Hold] | None = None
+        self._serial = 0
+
+    # --- at the files -------------------------------------------------------------------------
+
+    def edit(self) -> None:
+        """Write, revert, rename or delete something."""
+        rng, tree = self.world.rng, self.node.tree
+        path = rng.choice(PATHS)
+        files = tree.files()
+        choice = rng.random()
+        old = files.get(path)
+        try:
+            if choice < 0.68 or old is None:
+                self._write(path, old)
+            elif choice < 0.88:
+                tree.delete(path)
+                self.history.superseded.add(old)
+            else:
+                self._rename(path, rng.choice(PATHS), files)
+        except OSError:
+            self.history.count("edit_refused")
+
+    def _write(self, path: str, old: bytes | None) -> None:
+        rng, tree = self.world.rng, self.node.tree
+        self._serial += 1
+        size = rng.choice((0, 10, 10, 10, 5000))
+        known = [c for c, p in self.history.written.items() if p == path]
+        if path.endswith("latest"):
+            data = rng.choice((b"1", b"2"))
+        elif known and rng.random() < 0.2:
+            data = rng.choice(known)
+        else:
+            data = f"{self.owner.key} {self._serial:06d} ".encode() + b"." * size
+        if old is not None and rng.random() < 0.5:
+            tree.edit(path, data)
+        else:
+            tree.write(path, data)
+        tree.fsync(path)
+        if old is not None and old != data:
+            self.history.superseded.add(old)
+        self.history.written[data] = path
+
+    def _rename(self, path: str, target: str, files: dict[str, bytes]) -> None:
+        if target == path:
+            return
+        over = files.get(target)
+        self.node.tree.rename(path, target)
+        if over is not None:
+            self.history.superseded.add(over)
+
+    # --- at the command line ------------------------------------------------------------------
+
+    async def act(self) -> None:
+        """One thing a person does."""
+        rng = self.world.rng
+        life = self.node.life
+        if life is None or life.dead:
+            return
+        await life.workspace.ready.wait()
+        choice = rng.random()
+        try:
+            if choice < 0.30:
+                await self.push(life)
+            elif choice < 0.50:
+                await self.pull(life)
+            elif choice < 0.80:
+                await self.work_locked(life)
+            elif choice < 0.86:
+                await self.break_one(life)
+            elif choice < 0.95:
+                await self.resolve_some(life)
+            else:
+                await life.workspace.desks.settle(scopes.Scope(rng.choice(SCOPES[:5])))
+        except SwampdError as error:
+            self.history.count(f"error {error.code}")
+
+    async def push(self, life: Life, scope: str | None = None, token: str | None = None) -> Outcome:
+        """Push one scope or all, and note what was acknowledged."""
+        rng = self.world.rng
+        chosen = scope or rng.choice((*SCOPES[:5], None))
+        before = self.node.tree.files()
+        first = len(self.world.network.log)
+        asker = Asker(self.owner, token, wait_s=rng.choice((0.0, 5.0, 60.0)))
+        raw = None if chosen is None else [chosen]
+        try:
+            outcome = await life.workspace.push(raw, asker, allow_deletes=rng.random() < 0.5)
+        finally:
+            self.history.count("push")
+        after = self.node.tree.files()
+        before = {
+            path: content
+            for path, content in before.items()
+            if after.get(path) == content and content not in self.history.given_up
+        }
+        for name, done in outcome.done.items():
+            if isinstance(done, Pushed):
+                self.history.count(f"push {done.kind.value}")
+                if done.kind is PushKind.COMMITTED or done.whole:
+                    mine = {p: c for p, c in before.items() if _is_in(name, p, life)}
+                    held = {*done.held, *done.conflicts}
+                    mine = {p: c for p, c in mine.items() if p not in held}
+                    self.history.acknowledged.append(
+                        Acknowledged(self.node.name, name, mine, self.world.time, done.whole)
+                    )
+        for error in outcome.failed.values():
+            self.history.count(f"push {error.code}")
+            if error.code == "push_failed":
+                self.history.failed_calls.append(
+                    (life.name, first, len(self.world.network.log), error.code)
+                )
+        return outcome
+
+    async def pull(self, life: Life, scope: str | None = None) -> None:
+        """Pull one scope or all."""
+        rng = self.world.rng
+        chosen = scope or rng.choice((*SCOPES[:5], None, None))
+        raw = None if chosen is None else [chosen]
+        outcome = await life.workspace.pull(
+            raw, Asker(self.owner, wait_s=5.0), allow_deletes=rng.random() < 0.5
+        )
+        self.history.count("pull")
+        for error in outcome.failed.values():
+            self.history.count(f"pull {error.code}")
+
+    async def work_locked(self, life: Life) -> None:
+        """Lock, edit under the lock, push, release."""
+        rng = self.world.rng
+        chosen = rng.sample(SCOPES, rng.choice((1, 1, 1, 2)))
+        ttl_ms = rng.choice((3000, 10000, 30000))
+        asker = Asker(self.owner, wait_s=rng.choice((0.0, 20.0, 60.0, 200.0)))
+        hold = await life.workspace.lock(chosen, asker, ttl_ms=ttl_ms)
+        self.history.count("lock")
+        try:
+            for _ in range(rng.randint(0, 3)):
+                await life.delay(rng.uniform(0.0, 4.0))
+                self.edit()
+            if rng.random() < 0.9:
+                for scope in chosen:
+                    await self.push(life, scope, hold.token)
+        finally:
+            if not life.dead:
+                await life.workspace.release(hold)
+
+    async def break_one(self, life: Life) -> None:
+        """Break somebody's lock; the person is wrong about the holder most of the time."""
+        scope = scopes.Scope(self.world.rng.choice(SCOPES))
+        seen = await life.workspace.book.look(scope)
+        if seen is None or seen.record is None or seen.is_free:
+            return
+        await life.workspace.book.break_lock(scope, seen.record.epoch, now=False)
+        self.history.count("break")
+
+    async def resolve_some(self, life: Life) -> None:
+        """Decide the open conflicts."""
+        found = await life.workspace.ports.journal.read(conflicts)
+        for conflict in found:
+            side = self.world.rng.choice(tuple(Side))
+            await self.resolve(life, conflict.path, side)
+
+    async def resolve(self, life: Life, path: str, side: Side) -> None:
+        """Decide one conflict: what is thrown away was seen."""
+        tree = self.node.tree
+        mine = tree.files().get(path)
+        conflict = next(
+            c for c in await life.workspace.ports.journal.read(conflicts) if c.path == path
+        )
+        copy = tree.private_files().get(conflict.copy or "")
+        try:
+            await life.workspace.desks.resolver.resolve(conflict.path, side)
+        except SwampdError as error:
+            self.history.count(f"resolve {error.code}")
+            return
+        self.history.count(f"resolve {side.value}")
+        if side is Side.OURS and copy is not None:
+            self.history.superseded.add(copy)
+        if side is Side.THEIRS and mine is not None:
+            self.history.superseded.add(mine)
+            self.history.given_up.add(mine)
+
+
+def _is_in(scope: str, path: str, life: Life) -> bool:
+    """Does this scope speak for the path, as this daemon knows the declared ones?"""
+    from swampd.indexing import ledger  # noqa: PLC0415
+
+    named = scopes.Scope(scope)
+    if not scopes.contains(named, path):
+        return False
+    connection = life.node.disk.connection
+    children = connection.read(lambda tx: ledger.children_of(tx, named))
+    return not any(scopes.contains(child, path) for child in children)

@@ -1,0 +1,261 @@
+"""A simulated world: a store, machines with a disk and a clock each, daemons that die and come back.
+
+Only ports are simulated: every `Life` wires the product's own `Workspace` to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from swampd.domain.codec import encode_layout
+from swampd.domain.layout import SCHEMA, Keys, Layout
+from swampd.domain.leases import Identity
+from swampd.domain.values import BootId, DatastoreId, Wid
+from swampd.journal.connection import Connection
+from swampd.journal.migrating import migrate
+from swampd.journal.migrations import MIGRATIONS
+from swampd.ports import StoreCapabilities
+from swampd.stores.memory import Dialect, MemoryObjects
+from swampd.workspace import Ports, Workspace
+from tests.sim.store import Network, SimStore
+from tests.sim.tree import SimTree
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from swampd.ports import Transaction
+
+T = TypeVar("T")
+DATASTORE = DatastoreId("d" * 32)
+_images: dict[str, bytes] = {}
+
+
+class SimClock:
+    """A machine's clock: off by some seconds, running a little fast or slow, through pauses."""
+
+    def __init__(self, life: Life, offset: float, rate: float) -> None:
+        self._life = life
+        self._offset = offset
+        self._rate = rate
+
+    @property
+    def boot_id(self) -> BootId:
+        return self._life.node.boot_id
+
+    def now(self) -> float:
+        return self._life.world.time * self._rate + self._offset
+
+    def wall_ms(self) -> int:
+        return int((1_750_000_000 + self._offset + self._life.world.time * self._rate) * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._life.delay(max(seconds, 0.0) / self._rate)
+
+
+class SimRng:
+    """Chance from the seed."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def uuid(self) -> str:
+        return f"{self._rng.getrandbits(128):032x}"
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._rng.uniform(low, high)
+
+
+class SimThreads:
+    """Work is done in one go after a seeded delay; the tree's hook interleaves users within it."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    async def io(self, work: Callable[[], T]) -> T:
+        await self._life.delay(self._life.world.rng.uniform(0.0, 0.004))
+        result = work()
+        await self._life.delay(0.0)
+        return result
+
+    async def cpu(self, work: Callable[[], T]) -> T:
+        return await self.io(work)
+
+
+class JournalDisk:
+    """The file of a journal: what a power cut leaves is the last durable commit or later."""
+
+    def __init__(self) -> None:
+        image = _images.get("fresh")
+        if image is None:
+            fresh = Connection.in_memory()
+            migrate(fresh, MIGRATIONS)
+            image = _images["fresh"] = fresh.serialize()
+            fresh.close()
+        self.connection = Connection.in_memory(image)
+        self._durable: bytes | None = None
+
+    def about_to_write(self, *, durable: bool) -> None:
+        """Before a relaxed commit keep what a power cut would leave."""
+        if not durable and self._durable is None:
+            self._durable = self.connection.serialize()
+
+    def written(self, *, durable: bool) -> None:
+        """A durable commit takes all earlier ones along."""
+        if durable:
+            self._durable = None
+
+    def crash(self, *, lose: bool) -> None:
+        """Go back to the last durable state on a power cut."""
+        image = self._durable if lose and self._durable is not None else None
+        if image is None:
+            image = self.connection.serialize()
+        self.connection.close()
+        self.connection = Connection.in_memory(image)
+        self._durable = None
+
+
+class SimJournal:
+    """The journal port of one life."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        await self._life.delay(self._life.world.rng.uniform(0.0, 0.003))
+        disk = self._life.node.disk
+        disk.about_to_write(durable=durable)
+        result = disk.connection.run(work, durable=durable)
+        disk.written(durable=durable)
+        await self._life.delay(0.0)
+        return result
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        self._life.check()
+        return self._life.node.disk.connection.read(work)
+
+
+class Life:
+    """One daemon process: dead, every port it has is gone."""
+
+    def __init__(self, node: Node, number: int) -> None:
+        self.node = node
+        self.world = node.world
+        self.number = number
+        self.name = f"{node.name}.{number}"
+        self.dead = False
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.clock = SimClock(self, node.offset, node.rate)
+        store = SimStore(node.world.network, self)
+        self.store = store
+        ports = Ports(
+            store,
+            node.world.keys,
+            SimJournal(self),
+            node.tree,
+            self.clock,
+            SimRng(random.Random(node.world.rng.getrandbits(64))),
+            SimThreads(self),
+        )
+        identity = Identity(f"user@{node.name}", node.name, number, node.name, node.boot_id, "0")
+        self.workspace = Workspace(ports, identity, DATASTORE, f"cache-{node.name}", least_free=0)
+
+    def check(self) -> None:
+        """A dead process does nothing more."""
+        if self.dead:
+            raise asyncio.CancelledError
+
+    async def delay(self, seconds: float) -> None:
+        """Time passes, and a paused machine does not go on before its pause is over."""
+        self.check()
+        await asyncio.sleep(seconds)
+        while self.node.paused_until > self.world.time:
+            await asyncio.sleep(self.node.paused_until - self.world.time)
+        self.check()
+
+    async def wait(self, future: Awaitable[T]) -> T:
+        """Wait for an answer from the world."""
+        result = await future
+        await self.delay(0.0)
+        return result
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task that dies with this process."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def kill(self) -> None:
+        """The process is gone, at this instant."""
+        self.dead = True
+        for task in sorted(self.tasks, key=hash):
+            task.cancel()
+
+
+class Node:
+    """A machine: its disk outlives its daemons."""
+
+    def __init__(self, world: World, name: str, offset: float, rate: float) -> None:
+        self.world = world
+        self.name = name
+        self.offset = offset
+        self.rate = rate
+        self.boot_id = BootId(f"boot-{name}-0")
+        self.boots = 0
+        self.paused_until = 0.0
+        self.tree = SimTree(lambda: int(world.time * 1e9) + 1_700_000_000_000_000_000)
+        self.disk = JournalDisk()
+        self.lives = 0
+        self.life: Life | None = None
+
+    def start(self) -> Life:
+        """Start the daemon."""
+        self.lives += 1
+        self.life = Life(self, self.lives)
+        self.life.spawn(self.life.workspace.run())
+        return self.life
+
+    def crash(self, *, power: bool) -> None:
+        """kill -9, or a power cut of the whole machine (another boot)."""
+        if self.life is not None:
+            self.life.kill()
+        self.life = None
+        lose = power and self.world.rng.random() < 0.7
+        if power:
+            self.boots += 1
+            self.boot_id = BootId(f"boot-{self.name}-{self.boots}")
+        kept = self.world.rng.randint(0, self.tree.unsynced) if lose else 0
+        self.tree.crash(lose=lose, kept=kept)
+        self.disk.crash(lose=lose)
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, seed: int, nodes: int, dialect: Dialect | None = None) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        if dialect is None:
+            dialect = self.rng.choice((Dialect.S3, Dialect.GCS))
+        conditional = self.rng.random() < 0.8
+        objects = MemoryObjects(dialect, StoreCapabilities(conditional, server_copy=True))
+        self.keys = Keys()
+        layout = Layout(SCHEMA, DATASTORE, "ready", Wid("0" * 32))
+        objects.create(self.keys.layout, encode_layout(layout), {})
+        self.network = Network(objects, self.rng)
+        self.nodes = [
+            Node(
+                self,
+                f"m{i}",
+                self.rng.uniform(-20, 20) + 100,
+                1 + self.rng.uniform(-0.005, 0.005),
+            )
+            for i in range(nodes)
+        ]
+
+    @property
+    def time(self) -> float:
+        """True time, in seconds."""
+        return asyncio.get_running_loop().time()
