@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from swampd.domain.paths import PathProblem, parse_cache_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from swampd.domain.values import CachePath
 
@@ -58,13 +58,23 @@ def held_back(
     Waiting does not spread further: a pointer that waits for its directory is in every outer
     directory that it could hold back, and so is that directory.
     """
+    troubled = {folder for path in unsafe for folder in _folders(path)}
     waiting = {
-        pointer: f"{target}/"
+        pointer: target
         for pointer, target in pointers.items()
-        if pointer in unsafe or any(path.startswith(f"{target}/") for path in unsafe)
+        if pointer in unsafe or target in troubled
     }
-    directories = tuple(waiting.values())
-    return {path for path in candidates if path in waiting or path.startswith(directories)}
+    targets = set(waiting.values())
+    return {
+        path for path in candidates if path in waiting or not targets.isdisjoint(_folders(path))
+    }
+
+
+def _folders(path: str) -> Iterator[str]:
+    """Every directory above a path, the nearest first."""
+    while folder := path.rpartition("/")[0]:
+        yield folder
+        path = folder
 
 
 class Placing(Enum):

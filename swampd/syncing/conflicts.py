@@ -66,16 +66,21 @@ class ConflictKeeper:
             ready = fetched.ready.get(path)
             if ready is None:
                 return
-            copy = await self._sync.threads.io(
-                lambda: self._sync.tree.tmp_to_conflicts(ready.name, path)
-            )
-        if known is not None and known.copy is not None:
+            copy = await self._sync.threads.io(lambda: self._to_conflicts(ready.name, path))
+        if known is not None and known.copy is not None and known.copy != copy:
             old = known.copy
             await self._sync.threads.io(lambda: self._sync.tree.drop_conflict(old))
         await self._save(Conflict(path, scope, kind, record, copy, self._sync.clock.wall_ms()))
 
+    def _to_conflicts(self, name: str, path: CachePath) -> str:
+        """The copy is on disk before the journal names it."""
+        copy = self._sync.tree.tmp_to_conflicts(name, path)
+        self._sync.tree.sync()
+        return copy
+
     async def keep_bytes(self, scope: Scope | None, path: CachePath, copy: str) -> None:
         """Local bytes that nobody planned for were swapped out: they are this conflict's copy."""
+        await self._sync.threads.io(self._sync.tree.sync)
         found = scope
         if found is None:
             found = await self._sync.journal.read(lambda tx: _scope_of(tx, path))

@@ -187,7 +187,7 @@ class Desks:
             wait = SETTLE_OWN_S if own else SETTLE_OTHERS_S * self.sync.rng.uniform(1.0, 1.5)
             due = self._due.setdefault(scope, (at if own and at is not None else now) + wait)
             if now >= due:
-                self._due.pop(scope)
+                self._due[scope] = now + SETTLE_OTHERS_S * self.sync.rng.uniform(1.0, 1.5)
                 await self.settle(scope)
 
     async def settle(self, scope: Scope) -> int:

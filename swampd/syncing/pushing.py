@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from swampd.domain import heads
 from swampd.domain.entries import Entry, Record, Tombstone
 from swampd.domain.limits import too_many_deletes
 from swampd.domain.pointers import is_pointer, pointer_target
@@ -122,7 +123,12 @@ class Pusher:
         return seen
 
     async def _plan(self, scope: Scope, seen: Survey) -> Plan:
-        looks = {path: (local, seen.files.get(path)) for path, local in seen.changed.items()}
+        children = await self._sync.journal.read(lambda tx: heads_ledger.children_of(tx, scope))
+        looks = {
+            path: (local, seen.files.get(path))
+            for path, local in seen.changed.items()
+            if not heads.masked(path, children)
+        }
         plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
         await self._hold_back(plan)
         return plan

@@ -38,7 +38,7 @@ def test_every_status_is_one_of_grpc() -> None:
     assert {meaning.status for meaning in TABLE.values()} <= {code.name for code in grpc.StatusCode}
 
 
-DOCUMENTED = {
+DOCUMENTED: dict[int, set[type[SwampdError]]] = {
     errors.EXIT_ERROR: {
         errors.SwampdError,
         errors.JournalFailed,

@@ -16,7 +16,8 @@ says.
 
 What fails before 5 raises, and certainly did not happen; a 5 or 6 of which nobody can tell is
 Unknown.  Limits: a foreign program that replaces a file between the look and the rename of a
-replace loses its bytes.
+replace loses its bytes.  After a power cut, what was written since the last conditional replace may
+be missing, older or foreign; nothing durable names it.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def test_the_loop_runs_on_and_the_waiting_can_be_cancelled_but_not_the_work(
     def slow(tx: Transaction) -> None:
         put("slow")(tx)
         begun.set()
-        may_go_on.wait()
+        may_go_on.wait(20)  # seconds; a test that fails before it must not hang
 
     async def scenario() -> None:
         async with opened(tmp_path / "journal") as journal, asyncio.TaskGroup() as group:

@@ -240,6 +240,28 @@ def test_a_lock_file_that_was_removed_is_made_again(folder: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_lock_got_on_a_removed_file_is_no_lock(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = folder / "lock"
+    with name.open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def remove_and_let_go(_: float) -> None:
+            name.unlink()
+            fcntl.flock(other, fcntl.LOCK_UN)
+
+        monkeypatch.setattr("swampd.stores.folder.lock.time.sleep", remove_and_let_go)
+        control = os.open(folder, os.O_RDONLY)
+        with (
+            StoreLock("store").held(control),
+            name.open("rb") as rival,
+            pytest.raises(BlockingIOError),
+        ):
+            fcntl.flock(rival, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(control)
+
+
 def test_no_descriptor_is_left_open(folder: Path) -> None:
     async def run() -> None:
         old = await old_object(folder)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
-# A fresh interpreter, as another daemon would be; a fork would share descriptors.  All are daemonic:
-# a test that fails must not wait for them.
+# A fresh interpreter, as another daemon would be; a fork would share descriptors.  All processes
+# are daemonic: a test that fails must not wait for them.
 SPAWN = multiprocessing.get_context("spawn")
 KILLS = 12
 
