@@ -111,8 +111,7 @@ class Desks:
             seen, plan = await self._pusher.look(scope)
             generation = await self.bases.generation()
             if not await self._pusher.needs_lease(scope, plan):
-                await self._pusher.apply_local(scope, plan)
-                return Pushed(held=dict(plan.held), conflicts=list(plan.conflicts))
+                return await self._pusher.without_lease(scope, plan)
         async with self._lease(scope, asking) as lease, self._desk(scope):
             if await self.bases.generation() != generation:
                 seen, _ = await self._pusher.look(scope)
@@ -216,11 +215,7 @@ def _must_claim(tx: Transaction, scope: Scope) -> bool:
     """Are there joining paths in this scope whose head was not claimed since?"""
     if ledger.join_claimed(tx, scope):
         return False
-    children = heads_ledger.children_of(tx, scope)
-    return any(
-        scopes.contains(scope, path) and not any(scopes.contains(c, path) for c in children)
-        for path in ledger.joining(tx)
-    )
+    return bool(ledger.joining_in(tx, scope, heads_ledger.children_of(tx, scope)))
 
 
 def _pending(tx: Transaction) -> dict[Scope, tuple[float | None, str | None]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from swampd.domain import scopes
 from swampd.domain.codec import decode_record, encode_record
 from swampd.domain.leases import HORIZON_S
 from swampd.domain.states import ConflictKind, PathState
@@ -417,6 +418,16 @@ def leave_join(tx: Transaction, paths: Iterable[CachePath]) -> None:
 def joining(tx: Transaction) -> set[CachePath]:
     """The paths in join mode."""
     return {CachePath(path) for (path,) in tx.execute("SELECT path FROM joining")}
+
+
+def joining_in(tx: Transaction, scope: Scope, children: Iterable[Scope]) -> set[CachePath]:
+    """The paths of a scope that are in join mode, those of its declared children left out."""
+    below = tuple(f"{child}/" for child in children)
+    return {
+        path
+        for path in joining(tx)
+        if scopes.contains(scope, path) and not path.startswith(below)
+    }
 
 
 def is_joining(tx: Transaction, path: CachePath) -> bool:

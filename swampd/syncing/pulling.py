@@ -15,6 +15,7 @@ from swampd.domain.limits import too_many_deletes
 from swampd.domain.pointers import is_pointer, pointer_target
 from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LowSpace
+from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.ports import FileRead
 from swampd.syncing import ledger, plans
@@ -74,7 +75,7 @@ class Puller:
         """
         result = Pulled()
         for _ in range(ROUNDS):
-            paths = await self._sync.journal.read(lambda tx: rows.unapplied_in(tx, scope))
+            paths = await self._sync.journal.read(lambda tx: _open_paths(tx, scope))
             if not paths:
                 break
             await self._bases.check()
@@ -282,6 +283,13 @@ async def _roll(sync: Sync, conflicts: ConflictKeeper, intent: Placement) -> Non
             )
             await conflicts.keep_bytes(None, intent.path, copy)
     await sync.journal.write(lambda tx: ledger.end_placements(tx, (intent.name,)))
+
+
+def _open_paths(tx: Transaction, scope: Scope) -> list[CachePath]:
+    """What a pull works on: unapplied paths, and those that join (a tombstone may meet them)."""
+    children = heads_ledger.children_of(tx, scope)
+    joining = ledger.joining_in(tx, scope, children)
+    return sorted({*rows.unapplied_in(tx, scope), *joining})
 
 
 def _bases(tx: Transaction, paths: list[CachePath]) -> dict[CachePath, Base]:

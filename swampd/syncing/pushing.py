@@ -133,6 +133,13 @@ class Pusher:
         await self._hold_back(plan)
         return plan
 
+    async def without_lease(self, scope: Scope, plan: Plan) -> Pushed:
+        """A plan that sends nothing: agree, drop bases, keep the conflicts it found."""
+        await self.apply_local(scope, plan)
+        result = Pushed(held=dict(plan.held))
+        await self._keep_conflicts(scope, plan.conflicts, plan.records, result)
+        return result
+
     async def apply_local(self, scope: Scope, plan: Plan) -> None:
         """Agreeing and dropping bases need neither lock nor request."""
         if plan.agree or plan.drop or plan.forget:

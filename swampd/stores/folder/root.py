@@ -55,12 +55,15 @@ class Root:
             os.close(root)
 
     def _check(self, root: int) -> None:
-        now = os.fstat(root)
-        if self._seen == (now.st_dev, now.st_ino):
+        # Read once: another thread may see the store's first write while this one looks.
+        seen = self._seen
+        stat = os.fstat(root)
+        now = stat.st_dev, stat.st_ino
+        if seen == now:
             return
         if _has_lock(root):
-            self._seen = (now.st_dev, now.st_ino)
-        elif self._seen is not None:
+            self._seen = now
+        elif seen is not None:
             raise self._absent("it is not the store that it was; is a disk unmounted?")
 
     def _absent(self, why: str) -> StoreUnavailable:

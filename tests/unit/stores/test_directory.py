@@ -12,7 +12,7 @@ import pytest
 
 from swampd.domain.outcomes import Applied, Found, Listed, Missing, Rejected, Unknown
 from swampd.errors import KeyRefused, SchemaTooNew, StoreUnavailable
-from swampd.stores.folder import writing
+from swampd.stores.folder import root, writing
 from swampd.stores.folder.paths import side_of
 from tests.contract.subjects import META, A, B, applied, key
 from tests.unit.stores.forcing import Coarse, Hooked, Linkless, Portable, open_folder
@@ -499,6 +499,24 @@ def test_an_empty_folder_in_the_place_of_a_store_is_not_taken_for_it(
         assert (await found(store)).token == token
 
     asyncio.run(run())
+
+
+def test_a_first_write_that_comes_between_is_no_other_store(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_look = root._has_lock
+
+    def overtaken(descriptor: int) -> bool:
+        had_lock = first_look(descriptor)
+        monkeypatch.setattr(root, "_has_lock", first_look)
+        asyncio.run(store.create(A, b"x", META))
+        return had_lock
+
+    store = open_folder(folder)
+    monkeypatch.setattr(root, "_has_lock", overtaken)
+    with store._root.opened():
+        pass
+    assert asyncio.run(found(store)).body == b"x"
 
 
 def test_private_files_of_dead_processes_are_swept(
