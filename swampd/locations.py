@@ -10,6 +10,7 @@ for its safety is its owner's alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -134,10 +135,9 @@ def ensure_private_dir(path: Path) -> None:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
-        path.chmod(0o700)  # whatever the umask took away
-    except FileExistsError:
-        pass
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+            path.chmod(0o700)  # whatever the umask took away
     except OSError as error:
         raise UnsafeLocation(
             f"the directory {path} cannot be made: {error.strerror}",

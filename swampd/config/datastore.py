@@ -96,7 +96,16 @@ class DatastoreConfig:
 
 
 def directory(path: Path, source: Source) -> DatastoreConfig:
-    """The store in the folder `path` (absolute)."""
+    """The store in the folder `path` (absolute).
+
+    Raises ConfigError for one that is not UTF-8: neither a message nor a file could name it.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"the path {str(path)!r} of {source.value} is not UTF-8", "name another folder"
+        ) from None
     return DatastoreConfig(DIRECTORY, DirectorySettings(path), source)
 
 

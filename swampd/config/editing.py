@@ -62,10 +62,9 @@ def _replace(path: Path, old: str, new: str) -> None:
     except FileNotFoundError:
         mode = 0o644
     try:
-        content = new.encode()
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.write(new.encode())
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         if _now(path) != old:
@@ -74,7 +73,7 @@ def _replace(path: Path, old: str, new: str) -> None:
             )
         draft.rename(target)
         _sync_directory(target.parent)
-    except (OSError, UnicodeEncodeError) as error:
+    except OSError as error:
         raise ConfigError(
             f"{path} cannot be written: {error}", "see who owns it", path=str(path)
         ) from error

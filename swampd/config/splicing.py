@@ -82,7 +82,7 @@ def _edits(text: str, store: Mapping[str, str], repo_id: str | None) -> Iterator
         yield _at_end(text, _lines(store, repo_id))
         return
     if repo_id is not None and "repoId" in entries:  # there, but empty
-        yield _new_value(entries["repoId"][1], repo_id)
+        yield _new_value(text, *entries["repoId"], repo_id)
     elif repo_id is not None:
         start = root.start_mark.index
         yield _Edit(start, start, f"repoId: {_scalar(repo_id)}\n")
@@ -93,11 +93,11 @@ def _edits(text: str, store: Mapping[str, str], repo_id: str | None) -> Iterator
 
 
 def _edits_of_entry(text: str, key: Node, value: Node, store: Mapping[str, str]) -> Iterator[_Edit]:
-    start, end = value.start_mark.index, value.end_mark.index
+    start, end = _span(text, key, value)
     if not isinstance(value, MappingNode):  # nothing, or null
         yield _Edit(start, end, "")
         indent = " " * key.start_mark.column + _INDENT
-        yield _behind(text, value, [f"{indent}{line}" for line in _settings(store)])
+        yield _behind(text, end, [f"{indent}{line}" for line in _settings(store)])
     elif value.flow_style:
         inside = ", ".join(f"{name}: {json.dumps(store[name])}" for name in store)
         yield _Edit(start, end, f"{{{inside}}}")
@@ -110,28 +110,29 @@ def _edits_of_block(text: str, block: MappingNode, store: Mapping[str, str]) -> 
     for name, (key, value) in entries.items():
         if name in store:
             if value.value != store[name]:
-                yield _new_value(value, store[name])
+                yield _new_value(text, key, value, store[name])
         elif name in STORE_KEYS:
-            yield _Edit(_start_of_line(text, key), _end_of_line(text, value), "")
+            end = _end_of_line(text, _span(text, key, value)[1])
+            yield _Edit(_start_of_line(text, key), end, "")
     missing = {name: store[name] for name in store if name not in entries}
     if missing:
         indent = " " * block.start_mark.column
         lines = [f"{indent}{line}" for line in _settings(missing)]
         if "type" in entries:
-            yield _behind(text, entries["type"][1], lines)
+            yield _behind(text, _span(text, *entries["type"])[1], lines)
         else:
             start = _start_of_line(text, block)
             yield _Edit(start, start, "".join(f"{line}\n" for line in lines))
 
 
-def _new_value(node: Node, value: str) -> _Edit:
-    space = "" if node.start_mark.index < node.end_mark.index else " "
-    return _Edit(node.start_mark.index, node.end_mark.index, space + _scalar(value))
+def _new_value(text: str, key: Node, value: Node, new: str) -> _Edit:
+    start, end = _span(text, key, value)
+    return _Edit(start, end, ("" if start < end else " ") + _scalar(new))
 
 
-def _behind(text: str, node: Node, lines: list[str]) -> _Edit:
-    """New lines behind the one on which `node` ends."""
-    end = _end_of_line(text, node)
+def _behind(text: str, index: int, lines: list[str]) -> _Edit:
+    """New lines behind the one that `index` is on."""
+    end = _end_of_line(text, index)
     return _Edit(end, end, _break_before(text, end) + "".join(f"{line}\n" for line in lines))
 
 
@@ -149,18 +150,26 @@ def _start_of_line(text: str, node: Node) -> int:
     return text.rfind("\n", 0, node.start_mark.index) + 1
 
 
-def _end_of_line(text: str, node: Node) -> int:
-    """Behind the line on which the content of `node` ends, a comment on it included."""
-    end = text.find("\n", len(text[: _end(node)].rstrip()))
+def _end_of_line(text: str, index: int) -> int:
+    """Behind the line that `index` is on, a comment on it included."""
+    end = text.find("\n", index)
     return len(text) if end < 0 else end + 1
 
 
-def _end(node: Node) -> int:
-    """Behind the content of a node: a block's own end mark is behind the comments after it."""
-    if not isinstance(node, CollectionNode) or node.flow_style or not node.value:
-        return int(node.end_mark.index)
-    last = node.value[-1]
-    return _end(last[1] if isinstance(last, tuple) else last)
+def _span(text: str, key: Node, value: Node) -> tuple[int, int]:
+    """Where the content of a value is; one that is not there would be behind its key's colon.
+
+    The parser's end of a block is behind the comments after it, and its place of a value that is
+    not there is at what comes next.
+    """
+    start, end = value.start_mark.index, value.end_mark.index
+    if start == end:
+        start = text.find(":", key.end_mark.index, start) + 1 or start
+        return start, start
+    if isinstance(value, CollectionNode) and not value.flow_style and value.value:
+        last = value.value[-1]
+        end = _span(text, *(last if isinstance(last, tuple) else (last, last)))[1]
+    return start, len(text[:end].rstrip())
 
 
 # --- YAML -------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ PATH_WAYS_OUT: Final = {
     PathState.BUSY: "let what is writing it finish, then run `swampctl push PATH`",
     PathState.UNREADABLE: "give the user of the daemon the right to read it and its directory",
     PathState.UNSETTLED: (
-        "run `swampctl pull PATH` again in a while: whoever next holds the lock brings its object up"
+        "run `swampctl pull PATH` later: whoever next holds the lock brings its object up"
     ),
     PathState.MISSING: (
         "run `swampctl push PATH` on a machine that still has the file: that brings it back"

@@ -57,7 +57,7 @@ async def declare(  # noqa: PLR0913 - the parts of the engine it stands on
         head = heads.with_seen_children(head, seen)
         fate = await writer.write(top_lease, head, parent.token if parent is not None else None)
         if isinstance(fate, Landed):
-            await writer.adopt_own(Folded(head), fate)
+            await writer.adopt_own(Folded(head), fate, parent)
             break
         if not isinstance(fate, Refused):
             top_lease.demand()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from swampd.domain.values import CachePath
     from swampd.ports import Journal, ObjectStore, Transaction
 
-TRIES: Final = 3
-"""So often a head is read again when a manifest it names is gone (it has moved on)."""
+TRIES: Final = 6
+"""So often a head is read again when it moved on while it was read."""
 log = structlog.get_logger()
 
 
@@ -83,9 +83,12 @@ class HeadReader:
                     return None
                 continue
             try:
-                return await self._take_in(scope, found, known)
+                taken = await self._take_in(scope, found, known)
             except ManifestMissing as missing:
                 log.info("manifest_missing", scope=scope, manifest=str(missing))
+                continue
+            if taken is not None:
+                return taken
         raise DamagedObject(
             f"the head of {scope} names a manifest that is not there",
             "restore it from a version or a backup of the store, then pull again",
@@ -159,11 +162,19 @@ class HeadReader:
 
     # --- a head -------------------------------------------------------------------------------
 
-    async def take_in(self, scope: Scope, found: Found) -> KnownHead:
-        """Adopt a head object that was read; raises ManifestMissing when it has moved on."""
-        return await self._take_in(scope, found, await self.known(scope))
+    async def take_in(self, scope: Scope, found: Found) -> KnownHead | None:
+        """Adopt a head object that was read, or a newer one."""
+        try:
+            taken = await self._take_in(scope, found, await self.known(scope))
+        except ManifestMissing:
+            taken = None
+        return taken or await self.refresh(scope)
 
-    async def _take_in(self, scope: Scope, found: Found, known: KnownHead | None) -> KnownHead:
+    async def _take_in(
+        self, scope: Scope, found: Found, known: KnownHead | None
+    ) -> KnownHead | None:
+        """Adopt what was read by somebody who knew `known`; None when the journal has moved on
+        meanwhile, so that the answer may be older than what it has."""
         decoded = codec.decode_head(found.body, scope)
         if isinstance(decoded, TooNew):
             raise SchemaTooNew(
@@ -174,20 +185,31 @@ class HeadReader:
             )
         if isinstance(decoded, Damaged):
             await self.halt(scope, Halt.HEAD_DAMAGED, decoded.reason)
-        await self._check(scope, decoded.head)
+        if not await self._check(scope, decoded.head, known):
+            return None
         update = await self._unseen(decoded.head, known)
-        await self.adopt(decoded, found.token, update)
+        before = known.token if known is not None else None
+        if not await self.adopt(decoded, found.token, update, before):
+            return None
         return KnownHead(decoded.head, found.token)
 
-    async def _check(self, scope: Scope, head: Head) -> None:
-        """Is it of this datastore, and not older than what was seen?  (section 4, going back)"""
+    async def _check(self, scope: Scope, head: Head, known: KnownHead | None) -> bool:
+        """Is it of this datastore, and not older than what was seen?  (section 4, going back)
+
+        False when it only is older than what came in while it was read.
+        """
         if head.datastore_id != self.datastore_id:
             detail = f"the head is of datastore {head.datastore_id}, not {self.datastore_id}"
             await self.halt(scope, Halt.DATASTORE_CHANGED, detail)
-        highest = await self._journal.read(lambda tx: ledger.peak(tx, scope))
+        highest, now = await self._journal.read(
+            lambda tx: (ledger.peak(tx, scope), ledger.known_head(tx, scope))
+        )
         if highest is not None and heads.went_back(head, highest):
+            if _token(now) != _token(known):
+                return False
             detail = f"epoch {head.epoch} seq {head.seq} after epoch {highest[0]} seq {highest[1]}"
             await self.halt(scope, Halt.HEAD_WENT_BACK, detail)
+        return True
 
     async def halt(self, scope: Scope, halt: Halt, detail: str) -> NoReturn:
         """Stop a scope for safety.  Always raises errors.Halted."""
@@ -216,12 +238,17 @@ class HeadReader:
         parts.append((None, head.delta))
         return Update(tuple(parts), whole)
 
-    async def adopt(self, decoded: DecodedHead, token: Token, update: Update) -> None:
-        """Take a head and its rows into the journal, in one transaction."""
+    async def adopt(
+        self, decoded: DecodedHead, token: Token, update: Update, before: Token | None
+    ) -> bool:
+        """Take a head and its rows into the journal, in one transaction, on top of the head that
+        has the token `before`; False, and nothing done, when the journal has another one."""
         head = decoded.head
         refused = {key: str(getattr(why, "value", why)) for key, why in decoded.refused.items()}
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> bool:
+            if _token(ledger.known_head(tx, head.scope)) != before:
+                return False
             _hand_down(tx, head)
             newest: dict[CachePath, tuple[Wid | None, Record]] = {}
             for home, part in update.parts:
@@ -240,8 +267,13 @@ class HeadReader:
             ledger.save_head(tx, head, token)
             ledger.note_refused(tx, head.scope, refused)
             locks.raise_epoch(tx, head.scope, head.epoch)
+            return True
 
-        await self._journal.write(work)
+        return await self._journal.write(work)
+
+
+def _token(known: KnownHead | None) -> Token | None:
+    return known.token if known is not None else None
 
 
 def _hand_down(tx: Transaction, head: Head) -> None:

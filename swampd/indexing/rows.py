@@ -151,7 +151,7 @@ def paths_in(tx: Transaction, scope: Scope) -> set[CachePath]:
 def move_below(tx: Transaction, child: Scope) -> None:
     """A scope was declared: what is below it belongs to it from now on."""
     low, high = child + "/", child + "0"
-    for table in ("remote", "base", "unapplied"):
+    for table in ("remote", "base", "unapplied", "conflict", "path_state"):
         tx.execute(
             f"UPDATE {table} SET scope = ? WHERE path >= ? AND path < ? AND scope != ?",  # noqa: S608
             (child, low, high, child),

@@ -85,7 +85,7 @@ class HeadWriter:
             fate = await self.write(lease, head, known.token if known is not None else None)
             if isinstance(fate, Landed):
                 lease.claimed = True
-                return await self.adopt_own(Folded(head), fate)
+                return await self.adopt_own(Folded(head), fate, known)
             if not isinstance(fate, Refused):
                 lease.demand()
                 raise StoreUnavailable(
@@ -138,17 +138,21 @@ class HeadWriter:
             lease.claimed = False
         return fate
 
-    async def adopt_own(self, folded: Folded, fate: Landed) -> KnownHead:
-        """Adopt a head that this daemon wrote; where only a look told that it landed, what was
-        found there (it may have a successor)."""
+    async def adopt_own(
+        self, folded: Folded, fate: Landed, before: KnownHead | None
+    ) -> KnownHead:
+        """Adopt a head that this daemon wrote on top of `before`; where only a look told that it
+        landed, what was found there (it may have a successor)."""
         head = folded.head
         if fate.found is not None:
-            return await self._reader.take_in(head.scope, fate.found)
+            found = await self._reader.take_in(head.scope, fate.found)
+            return found or KnownHead(head, fate.token)
         parts: list[tuple[Wid | None, Mapping[CachePath, Record]]] = [(None, head.delta)]
         if folded.home is not None:
             parts.insert(0, (folded.home, folded.rows))
         update = Update(tuple(parts), forgotten=folded.forgotten)
-        await self._reader.adopt(DecodedHead(head, {}), fate.token, update)
+        token = before.token if before is not None else None
+        await self._reader.adopt(DecodedHead(head, {}), fate.token, update, token)
         return KnownHead(head, fate.token)
 
     async def create_child(
@@ -161,7 +165,7 @@ class HeadWriter:
         fate = await self.write(lease, head, None)
         if isinstance(fate, Landed):
             lease.claimed = True
-            await self.adopt_own(Folded(head), fate)
+            await self.adopt_own(Folded(head), fate, None)
 
     async def first_head(self, lease: Lease) -> Head:
         """The head to be created for a scope that has none: a declared child begins on the

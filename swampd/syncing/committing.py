@@ -85,7 +85,7 @@ async def commit(  # noqa: PLR0913 - a commit's facts
     await sync.journal.write(lambda tx: ledger.begin_commit(tx, intent))
     fate = await sync.writer.write(lease, folded.head, intent.token)
     if isinstance(fate, Landed):
-        adopted = await sync.writer.adopt_own(folded, fate)
+        adopted = await sync.writer.adopt_own(folded, fate, known)
         await bases.change(lambda tx: finish(tx, intent))
         await sync.journal.write(lambda tx: _note(tx, sync, scope, settled), durable=False)
         await drop_staged(sync, lease, staged)

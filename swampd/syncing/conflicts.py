@@ -15,8 +15,8 @@ from swampd.domain import scopes
 from swampd.domain.entries import Entry, Record
 from swampd.domain.paths import PathProblem, parse_cache_path
 from swampd.domain.states import ConflictKind, PathState
-from swampd.domain.values import Scope
 from swampd.errors import BadRequest, StoreUnavailable
+from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
 from swampd.ports import FileRead, SealedFile, Stamp
@@ -26,7 +26,7 @@ from swampd.syncing.ledger import Conflict, Trashed
 from swampd.syncing.survey import look_at
 
 if TYPE_CHECKING:
-    from swampd.domain.values import CachePath
+    from swampd.domain.values import CachePath, Scope
     from swampd.ports import Transaction
     from swampd.syncing.bases import Bases
     from swampd.syncing.context import Sync
@@ -99,9 +99,9 @@ class ConflictKeeper:
 
 
 def _scope_of(tx: Transaction, path: CachePath) -> Scope:
-    for (scope,) in tx.execute("SELECT scope FROM remote WHERE path = ?", (path,)):
-        return Scope(scope)
-    return scopes.top_of(path)
+    """The scope that speaks for a path now."""
+    top = scopes.top_of(path)
+    return scopes.owner_of(path, heads_ledger.children_of(tx, top))
 
 
 class Resolver:
@@ -138,21 +138,20 @@ class Resolver:
         file = looks[path][1]
 
         def work(tx: Transaction) -> None:
+            scope = _scope_of(tx, path)
             ledger.drop_conflict(tx, path)
             if conflict.kind in (ConflictKind.KEPT_BYTES, ConflictKind.FOREIGN_OBJECT):
                 return
             record = conflict.record
             if side is Side.THEIRS:
                 if file is not None:
-                    rows.put_base(tx, conflict.scope, path, file.as_base)
+                    rows.put_base(tx, scope, path, file.as_base)
                 else:
-                    rows.drop_base(tx, conflict.scope, path)
+                    rows.drop_base(tx, scope, path)
             elif isinstance(record, Entry):
-                rows.put_base(
-                    tx, conflict.scope, path, Base(record.content, NO_STAMP, racy=True)
-                )
+                rows.put_base(tx, scope, path, Base(record.content, NO_STAMP, racy=True))
             else:
-                rows.drop_base(tx, conflict.scope, path)
+                rows.drop_base(tx, scope, path)
 
         await self._bases.change(work)
 

@@ -165,7 +165,7 @@ async def settle(sync: Sync, lease: Lease) -> int:
     fate = await sync.writer.write(lease, folded.head, known.token)
     if not isinstance(fate, Landed):
         return 0
-    await sync.writer.adopt_own(folded, fate)
+    await sync.writer.adopt_own(folded, fate, known)
     await sync.journal.write(lambda tx: ledger.forget_mirrored(tx, settled), durable=False)
     await drop_staged(sync, lease, staged)
     return len(settled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -24,9 +25,7 @@ HOME = {"HOME": "/home/ada"}
 @pytest.fixture
 def short() -> Iterator[Path]:
     """A directory with a short path, so that a socket's fits."""
-    import tempfile  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
         yield Path(name)
 
 
@@ -73,7 +72,7 @@ def test_no_home_at_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError
 
     monkeypatch.setattr("pwd.getpwuid", unknown)
-    with pytest.raises(UnsafeLocation, match="HOME is not set .* set HOME"):
+    with pytest.raises(UnsafeLocation, match=r"HOME is not set .* set HOME"):
         locations.state_dir({})
 
 

@@ -147,6 +147,7 @@ def test_json_spells_a_store_too(repo: Path) -> None:
         ("/mnt/store", "SWAMP_DATASTORE is '/mnt/store', which is not TYPE:PLACE"),
         ("directory", "not TYPE:PLACE"),
         ("directory:", "path of SWAMP_DATASTORE is ''"),
+        ("directory:/a\udcff", r"'/a.udcff' of SWAMP_DATASTORE is not UTF-8"),
         ("directory:/a\0b", "path of SWAMP_DATASTORE is"),
         ("directry:/x", "no datastore type 'directry'.* did you mean 'directory'"),
         (":/x", "no datastore type ''"),

@@ -39,7 +39,7 @@ def test_a_byte_order_mark_is_taken_off_and_line_ends_are_kept(file: Path) -> No
     [
         ("a: b: c\n", "line 1, column 5"),
         ("repoId: a\n  tool: 1\n", "line 2, column 7"),
-        ("a: [1,\nb: 2\n", "line 2, column"),
+        ("a: [1,\nb: 2\n", "line 3, column 1"),
         ("a: 1\na: 2\n", "line 2, column 1"),
         ("\ta: 1\n", "line 1, column 1"),
         ("a: !!python/object:os.system x\n", "line 1, column 4"),
