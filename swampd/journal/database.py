@@ -72,8 +72,8 @@ class SqliteJournal:
 def open_journal(path: Path, schema: Sequence[str] = MIGRATIONS) -> tuple[SqliteJournal, Opened]:
     """The journal at `path`, and whether it is fresh, existing or in place of a damaged one.
 
-    Blocking: it checks the whole file (about a second for 500 MB).  Raises JournalTooNew,
-    UnsafeLocation, JournalFailed (`opening.open_file`).
+    Blocking: it checks the whole file (0.4 s for a million paths, 250 MB in the page cache).
+    Raises JournalTooNew, UnsafeLocation, JournalFailed (`opening.open_file`).
     """
     connection, opened = open_file(path, schema)
     return SqliteJournal(connection), opened

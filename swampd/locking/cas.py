@@ -83,14 +83,22 @@ class Writer:
     async def send(self, write: Write) -> Fate:
         """Send until the fate is known, the right to send is gone, or time is up.
 
-        Raises errors.StoreDenied and errors.KeyRefused; an unreachable store is an answer.
+        A write that raises errors.StoreUnavailable did not land: it does not count as sent.
+        Raises errors.StoreDenied and errors.KeyRefused.
         """
         sendings = 0
         pause = FIRST_PAUSE_S
         while True:
             if not write.may_send():
                 return Unanswered("the lease lapsed") if sendings else NotSent()
-            outcome = await self._send_once(write)
+            try:
+                outcome = await self._send_once(write)
+            except StoreUnavailable as error:
+                if self._clock.now() >= write.until:
+                    return Unanswered(error.summary) if sendings else NotSent()
+                await self._wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+                continue
             sendings += 1
             if isinstance(outcome, Applied) and outcome.token is not None:
                 return Landed(outcome.token)

@@ -121,6 +121,7 @@ class Resolver:
             raise BadRequest(
                 f"{path} is not in conflict", "see `swampctl conflicts list`", path=path
             )
+        await self._must_be_shown(conflict)
         if side is Side.BOTH:
             await self._place_copy(conflict, self._sibling(path, conflict))
         elif side is Side.THEIRS and conflict.kind is ConflictKind.KEPT_BYTES:
@@ -129,6 +130,28 @@ class Resolver:
         if conflict.copy is not None:
             copy = conflict.copy
             await self._sync.threads.io(lambda: self._sync.tree.drop_conflict(copy))
+
+    async def _must_be_shown(self, conflict: Conflict) -> None:
+        """Nobody decides on a content that they cannot have seen: a copy that is gone is fetched
+        anew by the next pull, which finds the conflict again."""
+        copy = conflict.copy
+        if copy is None:
+            return
+        read = await self._sync.threads.io(lambda: self._sync.tree.read_conflict(copy))
+        if isinstance(read, FileRead):
+            return
+        path = conflict.path
+
+        def work(tx: Transaction) -> None:
+            ledger.forget_conflict(tx, path)
+            rows.note_applied_or_not(tx, _scope_of(tx, path), path, rows.remote(tx, path))
+
+        await self._sync.journal.write(work)
+        raise BadRequest(
+            f"the other content of {path} is gone from {copy}",
+            "pull again: it is fetched anew, then decide",
+            path=path,
+        )
 
     async def _decide(self, conflict: Conflict, side: Side) -> None:
         """Ours: it is an edit of theirs, as it was shown (a newer one conflicts again).  Theirs:
@@ -184,7 +207,9 @@ class Resolver:
                 for chunk in _chunks(read.body):
                     sink(chunk)
             tree.finish_tmp(name, read.stamp.mtime_ns)
+            tree.sync()
             if tree.place_new(name, target) is None:
+                tree.sync()
                 return None
             problem = tree.exchange(name, target)
             if problem is not None:
@@ -192,6 +217,7 @@ class Resolver:
                 raise BadRequest(f"{target} cannot be replaced: {problem.value}", "look at it")
             out = tree.hash_tmp(name)
             tree.tmp_to_trash(name)
+            tree.sync()
             digest = out.sha256 if isinstance(out, FileRead) else read.sha256
             now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
             return Trashed(name, target, digest, now, boot_id)

@@ -388,6 +388,11 @@ def _conflicts(tx: Transaction, where: str, value: str | None) -> list[Conflict]
     ]
 
 
+def forget_conflict(tx: Transaction, path: CachePath) -> None:
+    """Its record is of no use any more; the next plan finds the conflict anew."""
+    tx.execute("DELETE FROM conflict WHERE path = ?", (path,))
+
+
 def drop_conflict(tx: Transaction, path: CachePath) -> None:
     """It is resolved; with that the path is out of join mode."""
     tx.execute("DELETE FROM conflict WHERE path = ?", (path,))
@@ -402,6 +407,8 @@ def begin_join(tx: Transaction, local: Iterable[CachePath]) -> None:
     """The marker did not fit: these local paths join one by one; no scope is claimed for it yet."""
     tx.execute("DELETE FROM joining")
     tx.execute("DELETE FROM join_claimed")
+    tx.execute("DELETE FROM conflict")
+    tx.execute("DELETE FROM path_state")
     tx.executemany("INSERT INTO joining VALUES (?)", ((path,) for path in local))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from swampd.domain.metadata import PayloadMark, payload_metadata, read_mark
 from swampd.domain.outcomes import Found, Unknown, WriteOutcome
+from swampd.errors import SwampdError
 from swampd.syncing import ledger
 from swampd.syncing.ledger import Intent
 
@@ -65,9 +66,14 @@ class PlainKeys:
         )
 
     async def _send(self, request: Awaitable[WriteOutcome]) -> WriteOutcome:
-        """Await one journalled request; unanswered it goes on counting against the lease."""
+        """Await one journalled request; unanswered it goes on counting against the lease.  One
+        that raises did not land."""
         self._lease.request_sent()
-        outcome = await request
+        try:
+            outcome = await request
+        except SwampdError:
+            self._lease.request_answered()
+            raise
         if not isinstance(outcome, Unknown):
             self._lease.request_answered()
         return outcome

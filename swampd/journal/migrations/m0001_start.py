@@ -1,7 +1,7 @@
 """Version 1: the first tables.
 
-locks (`locking/ledger.py`), heads (`indexing/ledger.py`), paths (`indexing/rows.py`), work under way
-(`syncing/ledger.py`): each area's functions are the only ones that name its tables.
+locks (`locking/ledger.py`), heads (`indexing/ledger.py`), paths (`indexing/rows.py`), work under
+way (`syncing/ledger.py`): each area's functions are the only ones that name its tables.
 """
 
 from __future__ import annotations

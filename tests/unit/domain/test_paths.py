@@ -54,7 +54,7 @@ def paths(*raw: str) -> list[CachePath]:
         ("a\x7fb", PathProblem.CONTROL_CHARACTER),
         ("a\\b", PathProblem.BACKSLASH),
         ("..\\a", PathProblem.BACKSLASH),
-        ("a\ud800", PathProblem.NOT_UTF8),
+        ("a" + chr(0xD800), PathProblem.NOT_UTF8),
         ("a\udcff", PathProblem.NOT_UTF8),
         ("d/" + "a" * 256, PathProblem.SEGMENT_TOO_LONG),
         ("d/" + "ä" * 128, PathProblem.SEGMENT_TOO_LONG),
@@ -224,7 +224,7 @@ def test_a_name_that_only_looks_alike_is_synced(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", [".SWAMPD", ".Swampd", ".ſwampd", ".swa\u200cmpd", "\ufeff.swampd", ".swampd. ."]
+    "first", [".SWAMPD", ".Swampd", ".\u017fwampd", ".swa\u200cmpd", "\ufeff.swampd", ".swampd. ."]
 )
 def test_no_spelling_of_the_daemons_own_directory_is_a_cache_path(first: str) -> None:
     assert prunes(f"{first}/cache-id")
@@ -295,6 +295,4 @@ def test_what_stays_fits_on_one_file_system(raw: list[str], folding: bool) -> No
     assert collisions(stay, folding=folding) == {}
     folds = [fold(path) if folding else path for path in stay]
     assert len(set(folds)) == len(folds)
-    for path in stay:
-        others = (fold(other) if folding else other for other in stay)
-        assert not any(other.startswith((fold(path) if folding else path) + "/") for other in others)
+    assert not any(other.startswith(f"{one}/") for one in folds for other in folds)

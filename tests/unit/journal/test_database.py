@@ -13,6 +13,7 @@ import pytest
 from swampd.errors import Stopping
 from swampd.journal.connection import Connection
 from swampd.journal.database import SqliteJournal, open_journal
+from swampd.journal.migrating import migrate
 from swampd.journal.migrations import MIGRATIONS
 from swampd.journal.opening import Existing, Fresh
 from tests.unit.journal.test_connection import keys, put
@@ -140,9 +141,9 @@ def test_close_lets_what_was_asked_for_finish(tmp_path: Path) -> None:
 
 def test_it_takes_a_connection_in_memory() -> None:
     async def scenario() -> None:
-        journal = SqliteJournal(Connection.in_memory())
-        for sql in MIGRATIONS:
-            await journal.write(lambda tx, sql=sql: list(tx.execute(sql)))  # type: ignore[misc]
+        connection = Connection.in_memory()
+        migrate(connection, MIGRATIONS)
+        journal = SqliteJournal(connection)
         await journal.write(put("a"))
         assert await journal.read(keys) == ["a"]
         await journal.close()
