@@ -69,6 +69,7 @@ class Keeper:
         self._uses: dict[Scope, int] = {}
         self._cool_until: dict[Scope, float] = {}
         self._leaving: dict[Scope, asyncio.Event] = {}
+        self._live: dict[Nonce, Lease] = {}
         self._stopping = False
 
     @property
@@ -246,7 +247,13 @@ class Keeper:
 
     # --- keeping and giving back --------------------------------------------------------------
 
+    def is_live(self, nonce: Nonce) -> bool:
+        """Is this nonce that of a lease which this process holds, granted already or not?"""
+        self._live = {n: lease for n, lease in self._live.items() if lease.alive()}
+        return nonce in self._live
+
     def _start(self, lease: Lease) -> None:
+        self._live[lease.nonce] = lease
         self._spawn(lease.keep(), "lease_keep")
         self._spawn(lease.watch_deadline(), "lease_deadline")
 
@@ -335,7 +342,7 @@ class _Own:
         return scope in self._held or self._keeper.holds_for(scope, self._owner)
 
     def is_live(self, nonce: Nonce) -> bool:
-        return any(lease.nonce == nonce and lease.alive() for lease in self._keeper.held)
+        return self._keeper.is_live(nonce)
 
     async def give_back_idle(self, scope: Scope) -> None:
         await self._keeper.give_back_idle(scope)

@@ -56,6 +56,8 @@ class History:
     to earlier bytes is no new content."""
     given_up: set[bytes] = field(default_factory=set)
     """Local contents that a user decided to give up in a conflict."""
+    touched: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When a user last did something at (machine, path)."""
     acknowledged: list[Acknowledged] = field(default_factory=list)
     failed_calls: list[tuple[str, int, int, str]] = field(default_factory=list)
     """(node, first log number, last, code) of pushes that were answered as failed for good."""
@@ -86,6 +88,7 @@ class User:
         files = tree.files()
         choice = rng.random()
         old = files.get(path)
+        self.history.touched[self.node.name, path] = self.world.time
         try:
             if choice < 0.68 or old is None:
                 self._write(path, old)
@@ -121,6 +124,7 @@ class User:
         if target == path:
             return
         over = files.get(target)
+        self.history.touched[self.node.name, target] = self.world.time
         self.node.tree.rename(path, target)
         if over is not None:
             self.history.superseded.add(over)
@@ -155,7 +159,7 @@ class User:
         """Push one scope or all, and note what was acknowledged."""
         rng = self.world.rng
         chosen = scope or rng.choice((*SCOPES[:5], None))
-        before = self.node.tree.files()
+        before, began = self.node.tree.files(), self.world.time
         first = len(self.world.network.log)
         asker = Asker(self.owner, token, wait_s=rng.choice((0.0, 5.0, 60.0)))
         raw = None if chosen is None else [chosen]
@@ -163,11 +167,12 @@ class User:
             outcome = await life.workspace.push(raw, asker, allow_deletes=rng.random() < 0.5)
         finally:
             self.history.count("push")
-        after = self.node.tree.files()
+        touched = self.history.touched
         before = {
             path: content
             for path, content in before.items()
-            if after.get(path) == content and content not in self.history.given_up
+            if touched.get((self.node.name, path), 0.0) < began
+            and content not in self.history.given_up
         }
         for name, done in outcome.done.items():
             if isinstance(done, Pushed):
