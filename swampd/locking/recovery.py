@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from swampd.domain import leases
-from swampd.domain.leases import LockState
 from swampd.domain.levels import Want
 from swampd.domain.values import Scope
 from swampd.errors import StoreDenied, StoreUnavailable
@@ -114,21 +113,27 @@ async def _give_back(book: LockBook, world: World, one: Remembered) -> None:
     """Free a lease that no hold needs.  Its unanswered requests put its epoch in doubt: a life
     that was cut off may have had some, so that is always said."""
     record, token, clock = one.record, one.token, world.clock
-    in_time = (
-        one.deadline is not None
-        and one.boot_id == clock.boot_id
-        and clock.now() < one.deadline
-    )
-    if record is None or token is None or one.deadline is None or not in_time:
+    if record is None or token is None or one.deadline is None or one.boot_id != clock.boot_id:
         return
     deadline = one.deadline
-    free = leases.released(record, book.fresh_wid(), unanswered=True)
+
+    def in_time() -> bool:
+        return clock.now() < deadline
+
     try:
-        fate = await book.write(
-            free, token, lambda: clock.now() < deadline, clock.now() + FINDING_OUT_S
-        )
+        while in_time():
+            free = leases.released(record, book.fresh_wid(), unanswered=True)
+            fate = await book.write(free, token, in_time, clock.now() + FINDING_OUT_S)
+            if not isinstance(fate, Refused):
+                break
+            seen = await book.look(one.scope)
+            if seen is None or seen.record is None or seen.record.nonce != one.nonce:
+                break
+            record, token = seen.record, seen.token
+        else:
+            return
     except (StoreDenied, StoreUnavailable) as error:
         log.warning("release_failed", scope=one.scope, error=error.code)
         return
-    if isinstance(fate, Landed | Refused) and free.state is LockState.FREE:
+    if isinstance(fate, Landed | Refused):
         await world.journal.write(lambda tx: ledger.forget_nonce(tx, one.nonce), durable=False)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from swampd.domain import scopes
+from swampd.domain import leases, scopes
 from swampd.domain.levels import Want
-from swampd.errors import LockBusy
+from swampd.errors import LockBusy, LockTimeout
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import committing, ledger, mirroring
@@ -38,6 +38,7 @@ SETTLE_OWN_S: Final = 60.0
 """The writer settles so long after its last commit (section 4.5)."""
 SETTLE_OTHERS_S: Final = 600.0
 """Others do it after so long, with jitter."""
+SETTLE_WAIT_S: Final = leases.patience_s(leases.DEFAULT_TTL_MS) + 2 * leases.LONGEST_POLL_S
 log = structlog.get_logger()
 
 
@@ -190,12 +191,13 @@ class Desks:
                 await self.settle(scope)
 
     async def settle(self, scope: Scope) -> int:
-        """Mirror and settle one scope now, if nobody holds it."""
+        """Mirror and settle one scope now, if nobody holds it: waits just long enough to take
+        over a lock whose holder has died."""
+        asking = Asking("settle", SETTLE_WAIT_S, purpose="settle")
         try:
-            async with self._lease(scope, Asking("settle", 0.0, purpose="settle")) as lease:
-                async with self._desk(scope):
-                    return await mirroring.settle(self.sync, lease)
-        except LockBusy:
+            async with self._lease(scope, asking) as lease, self._desk(scope):
+                return await mirroring.settle(self.sync, lease)
+        except (LockBusy, LockTimeout):
             return 0
 
     async def empty_trash(self, least_age_s: float) -> None:

@@ -102,7 +102,10 @@ def check_locks(log: Log) -> None:
         bodies: set[bytes] = set()
         nonces: dict[Epoch, str] = {}
         previous: LockRecord | None = None
+        doubted: dict[Epoch, float] = {}
         for mutation, record in history:
+            if record.in_doubt is not None:
+                doubted.setdefault(record.in_doubt, mutation.time)
             if mutation.body in bodies:
                 fail("L9", f"lock {scope}: the same bytes twice, {record}")
             bodies.add(mutation.body or b"")
@@ -114,12 +117,14 @@ def check_locks(log: Log) -> None:
                     fail("L1", f"lock {scope}: epoch {record.epoch} after {previous.epoch}")
                 if not same and record.state is not LockState.HELD:
                     fail("L8", f"lock {scope}: {record.state} of a nonce that is not there")
-                _check_doubt(scope, previous, record, same=same)
+                since = doubted.get(previous.epoch)
+                if since is None or mutation.time - since < leases.HORIZON_S * 0.98:
+                    _check_doubt(scope, previous, record, same=same)
             previous = record
 
 
 def _check_doubt(scope: Scope, previous: LockRecord, record: LockRecord, *, same: bool) -> None:
-    """A take-over carries its predecessor's epoch as in doubt."""
+    """A take-over carries its predecessor's epoch as in doubt, unless that was said a horizon ago."""
     if same or previous.state is LockState.FREE:
         return
     if record.in_doubt is None or record.in_doubt < previous.epoch:

@@ -200,6 +200,7 @@ def _replace_cache(
 ) -> None:
     """Somebody empties the cache, or puts an older copy in its place: what was there and is not
     in the copy they threw away knowingly."""
+    gone_paths = tuple(node.tree.files())
     gone = set(node.tree.files().values()) | set(node.tree.private_files().values())
     if world.rng.random() < 0.5:
         node.tree.wipe()
@@ -208,6 +209,8 @@ def _replace_cache(
         node.tree.restore(backups[node.name])  # type: ignore[arg-type]
         history.count("restore")
     here = set(node.tree.files().values())
+    for path in (*gone_paths, *node.tree.files()):
+        history.touched[node.name, path] = world.time
     for content in gone - here:
         history.superseded.add(content)
     for content in here:

@@ -167,11 +167,12 @@ class User:
             outcome = await life.workspace.push(raw, asker, allow_deletes=rng.random() < 0.5)
         finally:
             self.history.count("push")
-        touched = self.history.touched
+        after, touched = self.node.tree.files(), self.history.touched
         before = {
             path: content
             for path, content in before.items()
-            if touched.get((self.node.name, path), 0.0) < began
+            if after.get(path) == content
+            and touched.get((self.node.name, path), 0.0) < began
             and content not in self.history.given_up
         }
         for name, done in outcome.done.items():

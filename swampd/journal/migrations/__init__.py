@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from swampd.journal.migrations import m0001_start
+from swampd.journal.migrations import m0001_start, m0002_answers
 
-MIGRATIONS: Final[tuple[str, ...]] = (m0001_start.SQL,)
+MIGRATIONS: Final[tuple[str, ...]] = (m0001_start.SQL, m0002_answers.SQL)
 """All steps; their number is the newest version that this daemon knows."""
