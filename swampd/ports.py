@@ -39,6 +39,8 @@ class StoreCapabilities:
     """`delete_if` is honoured (atomic or not is the store's own promise)."""
     server_copy: bool
     """`copy_to` is there."""
+    side_by_side: int = 8
+    """So many requests at a time pay off: a local folder gains nothing from threads in a queue."""
     least_write_interval_s: float = 0.0
     """Least time between two writes of one key (GCS: 1 s); the store's adapter keeps it (L12)."""
 
@@ -83,9 +85,7 @@ class ObjectStore(Protocol):
         """The object.  With `if_token`, Mismatch when it has another one.  With `sink`, the bytes
         go there; on anything but Found what the sink got is to be thrown away."""
 
-    async def get_if_changed(
-        self, key: RemoteKey, token: Token
-    ) -> Found | Missing | Unchanged:
+    async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         """The object, unless it still has this token."""
 
     async def head(self, key: RemoteKey) -> Found | Missing:

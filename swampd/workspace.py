@@ -26,7 +26,6 @@ from swampd.locking.recovery import recover_leases
 from swampd.syncing.context import Sync
 from swampd.syncing.desk import Asking, Desks
 from swampd.syncing.pulling import LEAST_FREE, Pulled
-from swampd.syncing.pushing import Pushed
 from swampd.syncing.scoping import Named, ScopeNames
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from swampd.domain.values import DatastoreId, Scope
     from swampd.locking.keeper import Grant
     from swampd.ports import Clock, FileTree, Journal, ObjectStore, Rng, Threads
+    from swampd.syncing.pushing import Pushed
 
 TICK_S: Final = 5.0
 """How often the background work looks whether something is due."""
@@ -74,7 +74,7 @@ class Outcome:
     failed: dict[Scope, SwampdError] = field(default_factory=dict)
 
 
-class _Stopped(Exception):  # noqa: N818 - not an error: how `run` cancels its group
+class _Stopped(Exception):
     """The workspace was told to end."""
 
 
@@ -135,11 +135,15 @@ class Workspace:
                 group.create_task(self._tick())
                 await self._stopping.wait()
                 await self.keeper.stop()
-                raise _Stopped
+                self._end()
         except* _Stopped:
             log.info("workspace_stopped", workspace=self.name)
         finally:
             self._group = None
+
+    @staticmethod
+    def _end() -> None:
+        raise _Stopped
 
     def stop(self) -> None:
         """End `run`: leases are freed, background work is cancelled."""
@@ -149,12 +153,15 @@ class Workspace:
         """Run background work inside `run`; its failure is logged and never ends the workspace."""
         guarded = self._guarded(work, name)
         try:
-            if self._group is None:
-                raise RuntimeError("not running")
-            self._group.create_task(guarded, name=name)
+            self._running().create_task(guarded, name=name)
         except RuntimeError:
             guarded.close()
             work.close()
+
+    def _running(self) -> asyncio.TaskGroup:
+        if self._group is None:
+            raise RuntimeError("the workspace is not running")
+        return self._group
 
     async def _guarded(self, work: Coroutine[object, object, None], name: str) -> None:
         try:
@@ -224,7 +231,7 @@ class Workspace:
             raise
         return hold
 
-    def _hold(  # noqa: PLR0913 - the facts of a hold
+    def _hold(
         self,
         grant: Grant,
         asker: Asker,

@@ -208,7 +208,7 @@ def decode_head(raw: bytes, scope: Scope) -> DecodedHead | Damaged | TooNew:
     children: dict[Scope, Child] = {}
     for name, child in row.children.items():
         path = parse_cache_path(name)
-        if isinstance(path, PathProblem) or scopes.is_top(Scope(path)) or scopes.top_scope(Scope(path)) != scope:
+        if isinstance(path, PathProblem) or not scopes.is_child(Scope(path), scope):
             refused[name] = "not a child of this scope"
         else:
             children[Scope(path)] = child

@@ -165,7 +165,9 @@ def overflow(head: Head) -> dict[CachePath, Record]:
     loose = {
         path: record
         for path, record in head.delta.items()
-        if not (isinstance(record, Entry) and record.redo is not None and record.redo.inline is not None)
+        if not (
+            isinstance(record, Entry) and record.redo is not None and record.redo.inline is not None
+        )
     }
     if len(msgspec.json.encode(loose)) <= DELTA_LIMIT:
         return {}
@@ -174,9 +176,7 @@ def overflow(head: Head) -> dict[CachePath, Record]:
 
 def may_forget(record: Record, now_ms: int) -> bool:
     """True for a tombstone that nobody needs any more: swept, and older than 90 days."""
-    return (
-        isinstance(record, Tombstone) and record.swept and record.at + FORGET_AFTER_MS < now_ms
-    )
+    return isinstance(record, Tombstone) and record.swept and record.at + FORGET_AFTER_MS < now_ms
 
 
 def neighbours_to_merge(newest_bytes: int, manifests: tuple[ManifestRef, ...]) -> int:

@@ -211,7 +211,9 @@ class Sighting:
         return now - self.since >= patience_s(ttl_ms)
 
 
-def sight(previous: Sighting | None, found: Found, record: LockRecord | None, now: float) -> Sighting:
+def sight(
+    previous: Sighting | None, found: Found, record: LockRecord | None, now: float
+) -> Sighting:
     """What a read that ended at `now` showed: a new token restarts the wait."""
     if previous is not None and previous.token == found.token:
         return previous

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from swampd.domain import scopes
 from swampd.domain.scopes import Covers
-from swampd.domain.values import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from swampd.domain.values import Scope
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from swampd.domain.values import DatastoreId
+# msgspec reads the annotations when the class is made, so the names must be there then.
+from swampd.domain.values import DatastoreId  # noqa: TC001
 
 
 class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -77,7 +77,7 @@ class Step(Enum):
     """What is here is opaque: leave it as it is."""
 
 
-def plan_path(  # noqa: PLR0913 - a row of the table has so many columns
+def plan_path(
     local: Local,
     base: Content | None,
     remote: Entry | Tombstone | None,

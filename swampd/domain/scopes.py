@@ -75,6 +75,11 @@ def top_scope(scope: Scope) -> Scope:
     return Scope(scope.partition("/")[0])
 
 
+def is_child(scope: Scope, top: Scope) -> bool:
+    """True for a scope below the top level whose head `top` would name it."""
+    return not is_top(scope) and top_scope(scope) == top
+
+
 def ancestors(scope: Scope) -> tuple[Scope, ...]:
     """The locks that may stand as a gate over this scope, nearest first: at most two.
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from swampd.indexing.reading import HeadReader
     from swampd.indexing.writing import HeadWriter
     from swampd.locking.lease import Lease
-    from swampd.ports import Journal, Transaction
+    from swampd.ports import Journal
 
 
-async def declare(  # noqa: PLR0913 - the parts of the engine it stands on
+async def declare(
     child_lease: Lease,
     top_lease: Lease,
     reader: HeadReader,
@@ -53,7 +53,8 @@ async def declare(  # noqa: PLR0913 - the parts of the engine it stands on
         if moved:
             ref = await manifests.write(reader.datastore_id, child, moved, top_lease)
         head = _naming(parent, child, ref, writer.stamp(top_lease), reader.datastore_id)
-        seen = await journal.read(lambda tx: _seen_children(tx, head))
+        named = tuple(head.children)
+        seen = await journal.read(lambda tx, named=named: ledger.seen_of(tx, named))
         head = heads.with_seen_children(head, seen)
         fate = await writer.write(top_lease, head, parent.token if parent is not None else None)
         if isinstance(fate, Landed):
@@ -82,8 +83,3 @@ def _naming(
     named = {**head.children, child: Child(ref.wid if ref is not None else {})}
     head = msgspec.structs.replace(head, children=named)
     return heads.restamped(head, stamp, HeadKind.DECLARE)
-
-
-def _seen_children(tx: Transaction, head: Head) -> set[Scope]:
-    """The children whose own head this daemon has seen."""
-    return {child for child in head.children if ledger.known_head(tx, child) is not None}

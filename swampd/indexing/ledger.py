@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swampd.domain.codec import DecodedHead, decode_head, encode_head
-from swampd.domain.heads import Head
 from swampd.domain.states import Halt
 from swampd.domain.values import Epoch, Scope, Seq, Token
 from swampd.locking.ledger import dump_token, load_token
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from swampd.domain.heads import Head
     from swampd.ports import Transaction
 
 
@@ -80,6 +82,11 @@ def children_of(tx: Transaction, top: Scope) -> list[Scope]:
     """The declared scopes that a top-level head names."""
     known = known_head(tx, top)
     return sorted(known.head.children) if known is not None else []
+
+
+def seen_of(tx: Transaction, scopes: Iterable[Scope]) -> set[Scope]:
+    """Those of these scopes whose own head was seen here."""
+    return {scope for scope in scopes if known_head(tx, scope) is not None}
 
 
 # --- halts ------------------------------------------------------------------------------------

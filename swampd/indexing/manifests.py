@@ -49,7 +49,7 @@ class Folded:
 class Manifests:
     """Reads and writes the manifests of one datastore."""
 
-    def __init__(  # noqa: PLR0913 - ports
+    def __init__(
         self,
         store: ObjectStore,
         keys: Keys,
@@ -90,7 +90,11 @@ class Manifests:
         return manifest, body
 
     async def write(
-        self, datastore_id: DatastoreId, scope: Scope, entries: dict[CachePath, Record], lease: Lease
+        self,
+        datastore_id: DatastoreId,
+        scope: Scope,
+        entries: dict[CachePath, Record],
+        lease: Lease,
     ) -> ManifestRef:
         """A new manifest of these rows, create-only.
 
@@ -143,19 +147,12 @@ class Manifests:
         count = 0
         merged = loose
         while True:
-            rows_now = merged
-            size = await self._threads.cpu(
-                lambda: len(
-                    codec.encode_manifest(head.datastore_id, head.scope, Wid(""), rows_now)[0]
-                )
-            )
+            size = await self._size(head, merged)
             wanted = heads.neighbours_to_merge(size, head.manifests[count:]) + count
             if wanted == count:
                 break
             count = wanted
-            homes = [ref.wid for ref in head.manifests[:count]]
-            older = await self._journal.read(lambda tx: rows.remote_homed(tx, head.scope, homes))
-            merged = {**older, **loose}
+            merged = {**await self._rows_of(head, head.manifests[:count]), **loose}
         kept = head.manifests[count:]
         merged = {p: r for p, r in merged.items() if not heads.masked(p, head.children)}
         dropped: dict[CachePath, Tombstone] = {}
@@ -168,6 +165,17 @@ class Manifests:
             }
             merged = {p: r for p, r in merged.items() if p not in dropped}
         return merged, kept, dropped
+
+    async def _size(self, head: Head, entries: Mapping[CachePath, Record]) -> int:
+        """How many bytes a manifest of these rows would have."""
+        return await self._threads.cpu(
+            lambda: len(codec.encode_manifest(head.datastore_id, head.scope, Wid(""), entries)[0])
+        )
+
+    async def _rows_of(self, head: Head, refs: tuple[ManifestRef, ...]) -> dict[CachePath, Record]:
+        """The rows whose newest value stands in one of these manifests."""
+        homes = [ref.wid for ref in refs]
+        return await self._journal.read(lambda tx: rows.remote_homed(tx, head.scope, homes))
 
 
 def _checked(body: bytes, scope: Scope, ref: ManifestRef | None) -> Manifest | Damaged | TooNew:

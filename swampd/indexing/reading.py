@@ -13,7 +13,6 @@ import structlog
 
 from swampd.domain import codec, heads, scopes
 from swampd.domain.codec import Damaged, DecodedHead, TooNew
-from swampd.domain.heads import Head
 from swampd.domain.outcomes import Found, Missing, Unchanged
 from swampd.domain.states import Halt
 from swampd.domain.values import DatastoreId, Epoch, Scope, Token, Wid
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swampd.domain.entries import Record
+    from swampd.domain.heads import Head
     from swampd.domain.layout import Keys
     from swampd.domain.values import CachePath
     from swampd.ports import Journal, ObjectStore, Transaction
@@ -138,7 +138,7 @@ class HeadReader:
     # --- no head ------------------------------------------------------------------------------
 
     async def _is_absent(self, scope: Scope) -> bool:
-        """404: gone back if it was there; else a child may wait on its parent's manifest.
+        """Say what a 404 means: gone back if it was there; else a child may wait on its parent.
 
         `pending` counts only after that 404: the parent is read again, and null now means that
         the head exists meanwhile.
@@ -194,7 +194,7 @@ class HeadReader:
         return KnownHead(decoded.head, found.token)
 
     async def _check(self, scope: Scope, head: Head, known: KnownHead | None) -> bool:
-        """Is it of this datastore, and not older than what was seen?  (section 4, going back)
+        """Is it of this datastore, and not older than what was seen?  (section 4, going back).
 
         False when it only is older than what came in while it was read.
         """
@@ -229,7 +229,9 @@ class HeadReader:
         fresh = [ref for ref in head.manifests if ref.wid not in seen]
         behind = [ref.wid for ref in head.manifests if ref.wid in seen]
         suffix = [ref.wid for ref in head.manifests[len(fresh) :]]
-        whole = known is None or behind != suffix or tuple(suffix) != seen[len(seen) - len(suffix) :]
+        whole = (
+            known is None or behind != suffix or tuple(suffix) != seen[len(seen) - len(suffix) :]
+        )
         wanted = head.manifests if whole else tuple(fresh)
         parts: list[tuple[Wid | None, Mapping[CachePath, Record]]] = []
         for ref in reversed(wanted):

@@ -14,7 +14,6 @@ import structlog
 from swampd.domain import codec, heads, scopes
 from swampd.domain.codec import DecodedHead
 from swampd.domain.heads import Head, HeadKind
-from swampd.domain.outcomes import Found
 from swampd.domain.values import Wid
 from swampd.errors import LockLost, StoreUnavailable
 from swampd.indexing.ledger import KnownHead
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from swampd.domain.entries import Record
     from swampd.domain.heads import ManifestRef
     from swampd.domain.layout import Keys
+    from swampd.domain.outcomes import Found
     from swampd.domain.values import CachePath, Token
     from swampd.indexing.manifests import Manifests
     from swampd.indexing.reading import HeadReader
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 class HeadWriter:
     """Writes the heads of one datastore."""
 
-    def __init__(  # noqa: PLR0913 - ports
+    def __init__(
         self,
         store: ObjectStore,
         keys: Keys,
@@ -138,9 +138,7 @@ class HeadWriter:
             lease.claimed = False
         return fate
 
-    async def adopt_own(
-        self, folded: Folded, fate: Landed, before: KnownHead | None
-    ) -> KnownHead:
+    async def adopt_own(self, folded: Folded, fate: Landed, before: KnownHead | None) -> KnownHead:
         """Adopt a head that this daemon wrote on top of `before`; where only a look told that it
         landed, what was found there (it may have a successor)."""
         head = folded.head
@@ -155,9 +153,7 @@ class HeadWriter:
         await self._reader.adopt(DecodedHead(head, {}), fate.token, update, token)
         return KnownHead(head, fate.token)
 
-    async def create_child(
-        self, lease: Lease, parent: Head, ref: ManifestRef | None
-    ) -> None:
+    async def create_child(self, lease: Lease, parent: Head, ref: ManifestRef | None) -> None:
         """Create the head of a scope that was declared just now; a failure is left to the claim."""
         head = _inheriting(
             heads.fresh(parent.datastore_id, lease.scope, self.stamp(lease)), parent, ref
@@ -178,9 +174,7 @@ class HeadWriter:
         parent = await self._reader.known(top)
         child = parent.head.children.get(scope) if parent is not None else None
         if parent is None or child is None or child.pending is None:
-            raise LockLost(
-                f"{scope} is not declared any more", "acquire it again", scope=scope
-            )
+            raise LockLost(f"{scope} is not declared any more", "acquire it again", scope=scope)
         if not isinstance(child.pending, str):
             return _inheriting(head, parent.head, None)
         wid = Wid(child.pending)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from swampd.domain.levels import Want
-from swampd.domain.values import Scope
 from swampd.errors import AlreadyHeld, LockLost, NotHolder
 from swampd.locking import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from swampd.domain.levels import Want
+    from swampd.domain.values import Scope
     from swampd.locking.keeper import Grant
     from swampd.locking.lease import Lease, Loss
     from swampd.ports import Journal
@@ -92,7 +92,7 @@ class Holds:
         self._holds: dict[str, Hold] = {}
         self._listeners: list[Callable[[Hold], None]] = []
 
-    def __iter__(self) -> Any:  # noqa: ANN401 - an iterator of holds
+    def __iter__(self) -> Iterator[Hold]:
         """All of them, lost ones that were not told yet included."""
         return iter(tuple(self._holds.values()))
 

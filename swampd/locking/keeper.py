@@ -52,7 +52,7 @@ class Grant:
 class Keeper:
     """All leases of one workspace."""
 
-    def __init__(  # noqa: PLR0913 - ports
+    def __init__(
         self,
         book: LockBook,
         clock: Clock,
@@ -96,7 +96,7 @@ class Keeper:
 
     # --- taking -------------------------------------------------------------------------------
 
-    async def take(  # noqa: PLR0913 - what a client says of its wish
+    async def take(
         self,
         wants: tuple[Want, ...],
         *,

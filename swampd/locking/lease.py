@@ -43,7 +43,7 @@ class Loss(Enum):
 class Lease:
     """A held lock record.  `granted` once the level rule is through; until then it allows nothing."""
 
-    def __init__(  # noqa: PLR0913 - the six facts of a lease
+    def __init__(
         self,
         book: LockBook,
         clock: Clock,
@@ -94,7 +94,7 @@ class Lease:
         return self.record.in_doubt is not None
 
     def alive(self) -> bool:
-        """May anything be sent under this lease now?  (L7, L13)"""
+        """May anything be sent under this lease now?  (L7, L13)."""
         return (
             self.loss is None
             and self._clock.now() < self.deadline
@@ -156,7 +156,9 @@ class Lease:
                 gone = self._clock.now() >= self.deadline
                 self._lose(Loss.LAPSED if gone else Loss.GATE_LOST)
                 return
-            await wait_for(self._stopped, self._clock, max(self.deadline - self._clock.now(), 0.001))
+            await wait_for(
+                self._stopped, self._clock, max(self.deadline - self._clock.now(), 0.001)
+            )
 
     async def keep(self) -> None:
         """Renew until it is given back or lost."""
@@ -195,9 +197,7 @@ class Lease:
     async def _renewed(self, record: LockRecord, token: Token, sent_at: float) -> None:
         """Take over the new deadline, once the journal has it."""
         deadline = sent_at + leases.lifetime_s(record.ttl_ms)
-        await self._book.journal.write(
-            lambda tx: ledger.note_deadline(tx, record, token, deadline)
-        )
+        await self._book.journal.write(lambda tx: ledger.note_deadline(tx, record, token, deadline))
         self.record, self.token = record, token
         if self.alive():
             self.deadline = max(self.deadline, deadline)
@@ -247,9 +247,7 @@ class Lease:
             held = self.record
             if await self._doubt_is_over():
                 held = leases.renewed(held, held.wid, doubt_is_over=True)
-            record = leases.released(
-                held, self._book.fresh_wid(), unanswered=self.unanswered > 0
-            )
+            record = leases.released(held, self._book.fresh_wid(), unanswered=self.unanswered > 0)
             try:
                 fate = await self._book.write(record, self.token, self.alive, self.deadline)
             except (StoreDenied, StoreUnavailable) as error:

@@ -16,7 +16,7 @@ from swampd.domain.levels import Want
 from swampd.domain.values import Scope
 from swampd.errors import StoreDenied, StoreUnavailable
 from swampd.locking import ledger
-from swampd.locking.cas import Landed, Refused
+from swampd.locking.cas import Fate, Landed, Refused
 from swampd.locking.holds import Hold, Owner
 from swampd.locking.keeper import Grant
 from swampd.locking.lease import Lease
@@ -120,6 +120,7 @@ async def _give_back(book: LockBook, world: World, one: Remembered) -> None:
     def in_time() -> bool:
         return clock.now() < deadline
 
+    fate: Fate | None = None
     try:
         while in_time():
             free = leases.released(record, book.fresh_wid(), unanswered=True)
@@ -130,8 +131,6 @@ async def _give_back(book: LockBook, world: World, one: Remembered) -> None:
             if seen is None or seen.record is None or seen.record.nonce != one.nonce:
                 break
             record, token = seen.record, seen.token
-        else:
-            return
     except (StoreDenied, StoreUnavailable) as error:
         log.warning("release_failed", scope=one.scope, error=error.code)
         return

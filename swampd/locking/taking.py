@@ -14,6 +14,7 @@ import structlog
 
 from swampd.domain import leases, scopes
 from swampd.domain.leases import Acquisition, Identity, LockRecord, LockState, Sighting
+from swampd.domain.scopes import Covers
 from swampd.domain.values import Epoch, Nonce, Scope
 from swampd.errors import LockBusy, LockTimeout
 from swampd.locking import ledger
@@ -93,7 +94,7 @@ class Taker:
         for lease in reversed(taken):
             await lease.release()
 
-    async def _take_each(  # noqa: PLR0913 - the state of one attempt
+    async def _take_each(
         self,
         wants: tuple[Want, ...],
         gates: tuple[Lease, ...],
@@ -120,7 +121,7 @@ class Taker:
 
     # --- one record ---------------------------------------------------------------------------
 
-    async def _take_record(  # noqa: PLR0913 - the state of one attempt
+    async def _take_record(
         self,
         want: Want,
         above: tuple[Lease, ...],
@@ -177,7 +178,7 @@ class Taker:
         deadline = sent_at + leases.lifetime_s(record.ttl_ms)
 
         def in_time() -> bool:
-            return self._clock.now() < deadline and all(gate.alive() for gate in above)
+            return self._clock.now() < deadline and all(lock.alive() for lock in above)
 
         token = seen.token if seen is not None else None
         fate = await self._book.write(record, token, in_time, deadline)
@@ -185,7 +186,8 @@ class Taker:
             return None
         won = fate.token
         await self._book.journal.write(lambda tx: ledger.note_deadline(tx, record, won, deadline))
-        lease = Lease(self._book, self._clock, record, won, deadline, above)
+        under = tuple(gate for gate in above if gate.record.covers is Covers.TREE)
+        lease = Lease(self._book, self._clock, record, won, deadline, under)
         if not lease.alive():
             return None
         self._start(lease)
@@ -209,7 +211,8 @@ class Taker:
             ),
         )
         in_doubt = record.in_doubt
-        if in_doubt is not None and await self._book.doubt_is_over(want.scope, in_doubt):
+        carried = previous is not None and previous.in_doubt == in_doubt
+        if carried and in_doubt is not None and await self._book.doubt_is_over(want.scope, in_doubt):
             record = leases.renewed(record, record.wid, doubt_is_over=True)
         return record
 
@@ -223,7 +226,7 @@ class Taker:
         highest = {gate.scope for gate in above}
         for scope in scopes.ancestors(lease.scope):
             if scope in highest:
-                if any(gate.record.covers is scopes.Covers.TREE for gate in above):
+                if any(gate.record.covers is Covers.TREE for gate in above):
                     return None
                 continue
             seen = await watch.look(scope)
@@ -242,7 +245,7 @@ class Taker:
             await own.give_back_idle(scope)
             await self._wait_out(scope, (scope,), asker, own, watch, lease)
 
-    async def _wait_out(  # noqa: PLR0913 - the state of one wait
+    async def _wait_out(
         self,
         scope: Scope,
         watched: tuple[Scope, ...],
@@ -270,7 +273,6 @@ class Taker:
         now = self._clock.now()
         low, high = leases.POLL_S * (1 - leases.POLL_JITTER), leases.LONGEST_POLL_S
         await self._clock.sleep(min(self._rng.uniform(low, high), max(asker.until - now, 0.001)))
-
 
     def _check(self, scope: Scope, seen: Sighting | None, asker: Asker) -> None:
         """Raise when the asker's time is over or nobody asks any more."""

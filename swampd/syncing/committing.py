@@ -20,14 +20,13 @@ from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
 from swampd.locking.cas import Landed, NotSent, Refused
-from swampd.syncing import ledger, plans
+from swampd.syncing import ledger, local_ledger, plans
 from swampd.syncing.ledger import Change, CommitIntent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swampd.domain.entries import Record
-    from swampd.domain.heads import Head
     from swampd.domain.values import CachePath, Scope, Wid
     from swampd.indexing.ledger import KnownHead
     from swampd.locking.lease import Lease
@@ -51,7 +50,7 @@ class Overtaken:
     """Somebody else wrote the head first; nothing of this commit is or will be in it."""
 
 
-async def commit(  # noqa: PLR0913 - a commit's facts
+async def commit(
     sync: Sync,
     bases: Bases,
     lease: Lease,
@@ -69,7 +68,7 @@ async def commit(  # noqa: PLR0913 - a commit's facts
     head = known.head if known is not None else await sync.writer.first_head(lease)
     stamp = sync.writer.stamp(lease)
     settled, staged = await sync.journal.read(lambda tx: settlements(tx, scope, records))
-    seen = await sync.journal.read(lambda tx: _seen(tx, head))
+    seen = await sync.journal.read(lambda tx: heads_ledger.seen_of(tx, head.children))
     next_head = heads.committed(head, stamp, {**settled, **records})
     next_head = heads.with_seen_children(next_head, seen)
     folded = await sync.manifests.fold(next_head, lease)
@@ -108,13 +107,7 @@ def _change(record: Record, file: LocalFile | None) -> Change:
     return ledger.change_of(record, file.stamp, racy=file.racy)
 
 
-def _seen(tx: Transaction, head: Head) -> set[Scope]:
-    return {child for child in head.children if heads_ledger.known_head(tx, child) is not None}
-
-
-def _note(
-    tx: Transaction, sync: Sync, scope: Scope, settled: Mapping[CachePath, Record]
-) -> None:
+def _note(tx: Transaction, sync: Sync, scope: Scope, settled: Mapping[CachePath, Record]) -> None:
     ledger.forget_mirrored(tx, settled)
     ledger.touch_commit(tx, scope, sync.clock.now(), sync.clock.boot_id)
 
@@ -128,8 +121,8 @@ def finish(tx: Transaction, intent: CommitIntent) -> None:
         else:
             content, stamp = sent
             rows.put_base(tx, intent.scope, path, Base(content, stamp, change.racy))
-    ledger.leave_join(tx, intent.changes)
-    ledger.clear_states(tx, intent.changes)
+    local_ledger.leave_join(tx, intent.changes)
+    local_ledger.clear_states(tx, intent.changes)
     ledger.forget_mirrored(tx, intent.changes)
     ledger.end_commit(tx, intent.wid)
     plans.note_applied(tx, intent.scope)
@@ -179,7 +172,9 @@ async def find_out(sync: Sync, bases: Bases, scope: Scope, known: KnownHead | No
         await _find_out(sync, bases, intent, known)
 
 
-async def _find_out(sync: Sync, bases: Bases, intent: CommitIntent, known: KnownHead | None) -> None:
+async def _find_out(
+    sync: Sync, bases: Bases, intent: CommitIntent, known: KnownHead | None
+) -> None:
     if known is not None and heads.names_commit(known.head, intent.wid):
         await bases.change(lambda tx: finish(tx, intent))
         log.info("commit_found", scope=intent.scope, wid=intent.wid)
@@ -192,7 +187,7 @@ async def _find_out(sync: Sync, bases: Bases, intent: CommitIntent, known: Known
             if hidden:
                 for path in intent.changes:
                     rows.drop_base(tx, intent.scope, path)
-                ledger.enter_join(tx, intent.changes)
+                local_ledger.enter_join(tx, intent.changes)
             ledger.end_commit(tx, intent.wid)
 
         await bases.change(close)

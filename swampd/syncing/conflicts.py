@@ -20,9 +20,9 @@ from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
 from swampd.ports import FileRead, SealedFile, Stamp
-from swampd.syncing import ledger
+from swampd.syncing import local_ledger
 from swampd.syncing.fetching import fetch
-from swampd.syncing.ledger import Conflict, Trashed
+from swampd.syncing.local_ledger import Conflict, Trashed
 from swampd.syncing.survey import look_at
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ConflictKeeper:
         self, scope: Scope, path: CachePath, kind: ConflictKind, record: Record | None
     ) -> None:
         """Both sides changed a path: fetch theirs as a copy, and stop touching the path."""
-        known = await self._sync.journal.read(lambda tx: ledger.conflict(tx, path))
+        known = await self._sync.journal.read(lambda tx: local_ledger.conflict(tx, path))
         if known is not None and known.record == record and known.kind is kind:
             return
         copy = None
@@ -89,8 +89,8 @@ class ConflictKeeper:
 
     async def _save(self, conflict: Conflict) -> None:
         def work(tx: Transaction) -> None:
-            ledger.save_conflict(tx, conflict)
-            ledger.set_state(
+            local_ledger.save_conflict(tx, conflict)
+            local_ledger.set_state(
                 tx, conflict.scope, conflict.path, PathState.CONFLICT, conflict.kind.value
             )
 
@@ -116,7 +116,7 @@ class Resolver:
 
         Raises errors.BadRequest when there is no conflict, or nothing to take.
         """
-        conflict = await self._sync.journal.read(lambda tx: ledger.conflict(tx, path))
+        conflict = await self._sync.journal.read(lambda tx: local_ledger.conflict(tx, path))
         if conflict is None:
             raise BadRequest(
                 f"{path} is not in conflict", "see `swampctl conflicts list`", path=path
@@ -143,7 +143,7 @@ class Resolver:
         path = conflict.path
 
         def work(tx: Transaction) -> None:
-            ledger.forget_conflict(tx, path)
+            local_ledger.forget_conflict(tx, path)
             rows.note_applied_or_not(tx, _scope_of(tx, path), path, rows.remote(tx, path))
 
         await self._sync.journal.write(work)
@@ -162,7 +162,7 @@ class Resolver:
 
         def work(tx: Transaction) -> None:
             scope = _scope_of(tx, path)
-            ledger.drop_conflict(tx, path)
+            local_ledger.drop_conflict(tx, path)
             if conflict.kind in (ConflictKind.KEPT_BYTES, ConflictKind.FOREIGN_OBJECT):
                 return
             record = conflict.record
@@ -224,7 +224,7 @@ class Resolver:
 
         trashed = await self._sync.threads.io(work)
         if trashed is not None:
-            await self._sync.journal.write(lambda tx: ledger.note_trash(tx, trashed))
+            await self._sync.journal.write(lambda tx: local_ledger.note_trash(tx, trashed))
 
 
 def _chunks(body: bytes | SealedFile) -> list[bytes]:

@@ -18,7 +18,7 @@ from swampd.domain.levels import Want
 from swampd.errors import LockBusy, LockTimeout
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
-from swampd.syncing import committing, ledger, mirroring
+from swampd.syncing import committing, local_ledger, mirroring
 from swampd.syncing.bases import Bases, check_halts
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
 from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller, roll_forward
@@ -150,7 +150,7 @@ class Desks:
             return
         async with self._lease(scope, asking) as lease, self._desk(scope):
             await self.sync.writer.claim(lease)
-            await self.sync.journal.write(lambda tx: ledger.note_join_claimed(tx, scope))
+            await self.sync.journal.write(lambda tx: local_ledger.note_join_claimed(tx, scope))
 
     # --- claims and declaring -----------------------------------------------------------------
 
@@ -215,9 +215,9 @@ class Desks:
 
 def _must_claim(tx: Transaction, scope: Scope) -> bool:
     """Are there joining paths in this scope whose head was not claimed since?"""
-    if ledger.join_claimed(tx, scope):
+    if local_ledger.join_claimed(tx, scope):
         return False
-    return bool(ledger.joining_in(tx, scope, heads_ledger.children_of(tx, scope)))
+    return bool(local_ledger.joining_in(tx, scope, heads_ledger.children_of(tx, scope)))
 
 
 def _pending(tx: Transaction) -> dict[Scope, tuple[float | None, str | None]]:

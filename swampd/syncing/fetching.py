@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from swampd.ports import Sink, Stamp
     from swampd.syncing.context import Sync
 
-AT_ONCE: Final = 8
 POINTER_BYTES: Final = 256
 STREAM_ABOVE: Final = 16 * 1024 * 1024
 """Contents of more bytes are never held in memory."""
@@ -90,7 +89,7 @@ async def fetch(sync: Sync, entries: Mapping[CachePath, Entry]) -> Fetch:
         except LowSpace as error:
             full.append(error)
 
-    await for_each(entries, one, AT_ONCE)
+    await for_each(entries, one, sync.store.capabilities.side_by_side)
     if full:
         names = [ready.name for ready in result.ready.values()]
         await sync.threads.io(lambda: _drop(sync, names))

@@ -17,7 +17,7 @@ from swampd.domain.states import ConflictKind, PathState
 from swampd.errors import KeyRefused, StoreUnavailable
 from swampd.indexing import rows
 from swampd.locking.cas import Landed
-from swampd.syncing import ledger
+from swampd.syncing import ledger, local_ledger
 from swampd.syncing.committing import drop_staged, settlements
 from swampd.syncing.ledger import Mirrored
 from swampd.syncing.requests import PlainKeys
@@ -72,7 +72,9 @@ class Mirror:
             return await self._sweep(path, record)
         return await self._put(path, record)
 
-    async def _note(self, path: CachePath, record: Record, token: Token | None, *, sure: bool) -> None:
+    async def _note(
+        self, path: CachePath, record: Record, token: Token | None, *, sure: bool
+    ) -> None:
         """Remember what the key holds.  `sure` was judged *before* the answer or look: what was
         seen in doubt counts for nothing later (section 4.4)."""
         seen = Mirrored(record.wid, token, sure)
@@ -83,7 +85,7 @@ class Mirror:
     async def _foreign(self, path: CachePath, kind: ConflictKind) -> None:
         scope = self._lease.scope
         await self._sync.journal.write(
-            lambda tx: ledger.set_state(tx, scope, path, PathState.CONFLICT, kind.value)
+            lambda tx: local_ledger.set_state(tx, scope, path, PathState.CONFLICT, kind.value)
         )
 
     # --- deletes ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from swampd.domain.states import ConflictKind, PathState
 from swampd.domain.values import CachePath, Scope, Seq
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
-from swampd.syncing import ledger
+from swampd.syncing import ledger, local_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from swampd.domain.entries import Record
     from swampd.indexing.rows import Base
     from swampd.ports import Transaction
-    from swampd.syncing.ledger import Conflict
+    from swampd.syncing.local_ledger import Conflict
     from swampd.syncing.survey import LocalFile
 
 DECIDED_ON_RECORD: Final = frozenset(
@@ -88,8 +88,8 @@ def make_plan(
     forgotten = known.head.forgotten_seq if known is not None else Seq(0)
     base_seq = applied_seq(tx, scope)
     uncommitted = ledger.uncommitted_paths(tx, scope)
-    conflicted = {conflict.path: conflict for conflict in ledger.conflicts(tx, scope)}
-    joining = ledger.joining(tx)
+    conflicted = {conflict.path: conflict for conflict in local_ledger.conflicts(tx, scope)}
+    joining = local_ledger.joining(tx)
     plan = Plan(looks=dict(looks))
     plan.known = next(
         (row[0] for row in tx.execute("SELECT count(*) FROM base WHERE scope = ?", (scope,))), 0
@@ -128,7 +128,7 @@ def _stay_in_conflict(plan: Plan, conflict: Conflict, record: Record | None) -> 
         plan.held[conflict.path] = PathState.CONFLICT
 
 
-def _sort_in(  # noqa: PLR0913, C901, PLR0912 - one branch for each step
+def _sort_in(
     plan: Plan,
     path: CachePath,
     step: Step,
@@ -165,7 +165,9 @@ def _sort_in(  # noqa: PLR0913, C901, PLR0912 - one branch for each step
             plan.went_back.append(path)
         case Step.HOLD:
             local = plan.looks[path][0]
-            plan.held[path] = PathState(local.reason) if isinstance(local, Opaque) else PathState.BUSY
+            plan.held[path] = (
+                PathState(local.reason) if isinstance(local, Opaque) else PathState.BUSY
+            )
         case _:
             assert_never(step)
 

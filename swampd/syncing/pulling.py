@@ -18,10 +18,10 @@ from swampd.errors import Halted, LowSpace
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.ports import FileRead
-from swampd.syncing import ledger, plans
+from swampd.syncing import local_ledger, plans
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.fetching import Fetched, fetch
-from swampd.syncing.ledger import Placement, Trashed
+from swampd.syncing.local_ledger import Placement, Trashed
 from swampd.syncing.placing import Placed, Placer
 from swampd.syncing.survey import LocalFile, look_at
 
@@ -166,10 +166,8 @@ class Puller:
             return Placed()
         saw = {r.path: looks[r.path][1] for r in ready}
         await self._sync.threads.io(self._sync.tree.sync)
-        intents = [
-            Placement(r.name, r.path, r.entry.sha256, _digest(saw[r.path])) for r in ready
-        ]
-        await self._sync.journal.write(lambda tx: ledger.begin_placements(tx, intents))
+        intents = [Placement(r.name, r.path, r.entry.sha256, _digest(saw[r.path])) for r in ready]
+        await self._sync.journal.write(lambda tx: local_ledger.begin_placements(tx, intents))
 
         def work() -> Placed:
             placer = Placer(self._sync.tree)
@@ -186,7 +184,7 @@ class Puller:
     async def _trash(self, deletes: dict[CachePath, LocalFile]) -> Placed:
         names = {path: self._sync.rng.uuid() for path in deletes}
         intents = [Placement(names[p], p, None, f.content.sha256) for p, f in deletes.items()]
-        await self._sync.journal.write(lambda tx: ledger.begin_placements(tx, intents))
+        await self._sync.journal.write(lambda tx: local_ledger.begin_placements(tx, intents))
 
         def work() -> Placed:
             placer = Placer(self._sync.tree)
@@ -209,12 +207,12 @@ class Puller:
             for path in placed.gone:
                 rows.drop_base(tx, scope, path)
             for name, (path, sha256) in placed.trashed.items():
-                ledger.note_trash(tx, Trashed(name, path, sha256, now, boot_id))
-            ledger.leave_join(tx, (*placed.files, *placed.gone))
-            ledger.clear_states(tx, (*placed.files, *placed.gone))
-            for intent in ledger.placements(tx):
+                local_ledger.note_trash(tx, Trashed(name, path, sha256, now, boot_id))
+            local_ledger.leave_join(tx, (*placed.files, *placed.gone))
+            local_ledger.clear_states(tx, (*placed.files, *placed.gone))
+            for intent in local_ledger.placements(tx):
                 if intent.path in placed_paths:
-                    ledger.end_placements(tx, (intent.name,))
+                    local_ledger.end_placements(tx, (intent.name,))
 
         placed_paths = {
             *ready,
@@ -240,9 +238,9 @@ class Puller:
 
     def _note_states(self, tx: Transaction, scope: Scope, result: Pulled) -> None:
         for path, state in result.held.items():
-            ledger.set_state(tx, scope, path, state)
+            local_ledger.set_state(tx, scope, path, state)
         for path, detail in result.failed.items():
-            ledger.set_state(tx, scope, path, PathState.UNSETTLED, detail)
+            local_ledger.set_state(tx, scope, path, PathState.UNSETTLED, detail)
 
 
 def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
@@ -252,9 +250,9 @@ def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
     for path in (*plan.drop, *plan.forget):
         rows.drop_base(tx, scope, path)
     for path in plan.agree:
-        ledger.drop_conflict(tx, path)
-    ledger.leave_join(tx, plan.drop)
-    ledger.clear_states(tx, plan.drop)
+        local_ledger.drop_conflict(tx, path)
+    local_ledger.leave_join(tx, plan.drop)
+    local_ledger.clear_states(tx, plan.drop)
 
 
 async def roll_forward(sync: Sync, conflicts: ConflictKeeper) -> None:
@@ -263,7 +261,7 @@ async def roll_forward(sync: Sync, conflicts: ConflictKeeper) -> None:
     The fresh download: dropped, the path is planned again.  What was swapped out: to trash if it
     is what the plan saw, else kept as a conflict copy, never dropped.
     """
-    intents = await sync.journal.read(ledger.placements)
+    intents = await sync.journal.read(local_ledger.placements)
     for intent in intents:
         await _roll(sync, conflicts, intent)
     await sync.threads.io(lambda: sync.tree.clear_tmp(()))
@@ -276,19 +274,19 @@ async def _roll(sync: Sync, conflicts: ConflictKeeper, intent: Placement) -> Non
         if read.sha256 == intent.old_sha256:
             await sync.threads.io(lambda: sync.tree.tmp_to_trash(intent.name))
             trashed = Trashed(intent.name, intent.path, read.sha256, now, boot_id)
-            await sync.journal.write(lambda tx: ledger.note_trash(tx, trashed))
+            await sync.journal.write(lambda tx: local_ledger.note_trash(tx, trashed))
         else:
             copy = await sync.threads.io(
                 lambda: sync.tree.tmp_to_conflicts(intent.name, intent.path)
             )
             await conflicts.keep_bytes(None, intent.path, copy)
-    await sync.journal.write(lambda tx: ledger.end_placements(tx, (intent.name,)))
+    await sync.journal.write(lambda tx: local_ledger.end_placements(tx, (intent.name,)))
 
 
 def _open_paths(tx: Transaction, scope: Scope) -> list[CachePath]:
     """What a pull works on: unapplied paths, and those that join (a tombstone may meet them)."""
     children = heads_ledger.children_of(tx, scope)
-    joining = ledger.joining_in(tx, scope, children)
+    joining = local_ledger.joining_in(tx, scope, children)
     return sorted({*rows.unapplied_in(tx, scope), *joining})
 
 
@@ -311,6 +309,6 @@ def _batches(entries: dict[CachePath, Entry]) -> list[dict[CachePath, Entry]]:
 
 
 def _points_into(ready: Fetched, unsafe: set[CachePath]) -> bool:
-    """Is this a pointer to a directory in which something is not in place?  (section 6)"""
+    """Is this a pointer to a directory in which something is not in place?  (section 6)."""
     target = pointer_target(ready.path, ready.head)
     return target is not None and any(path.startswith(target + "/") for path in unsafe)

@@ -22,7 +22,7 @@ from swampd.errors import LockLost, PushFailed
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.ports import FileRead
-from swampd.syncing import ledger, plans
+from swampd.syncing import ledger, local_ledger, plans
 from swampd.syncing.committing import Committed, commit, find_out
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.mirroring import Mirror
@@ -63,7 +63,7 @@ class Pushed:
     """What a push did."""
 
     kind: PushKind = PushKind.NOTHING
-    seq: Seq = Seq(0)
+    seq: int = 0
     sent: int = 0
     deleted: int = 0
     mirror_pending: int = 0
@@ -102,14 +102,12 @@ class Pusher:
         bases, children = await self._sync.journal.read(
             lambda tx: (rows.bases_in(tx, scope), heads_ledger.children_of(tx, scope))
         )
-        seen = await self._sync.threads.io(
-            lambda: survey(self._sync.tree, scope, children, bases)
-        )
+        seen = await self._sync.threads.io(lambda: survey(self._sync.tree, scope, children, bases))
 
         def work(tx: Transaction) -> None:
-            ledger.clear_scope_states(tx, scope, LOCAL_STATES)
+            local_ledger.clear_scope_states(tx, scope, LOCAL_STATES)
             for path, (state, detail) in seen.listed.items():
-                ledger.set_state(tx, scope, path, state, detail)
+                local_ledger.set_state(tx, scope, path, state, detail)
 
         await self._sync.journal.write(work, durable=False)
         if seen.touched:
@@ -170,9 +168,7 @@ class Pusher:
             await self._note_held(scope, uploaded)
             if not records:
                 return result
-            outcome = await commit(
-                self._sync, self._bases, lease, known, records, uploaded.files
-            )
+            outcome = await commit(self._sync, self._bases, lease, known, records, uploaded.files)
             if isinstance(outcome, Committed):
                 result.kind = PushKind.COMMITTED
                 result.seq = outcome.known.head.seq
@@ -222,9 +218,7 @@ class Pusher:
             )
         return uploaded
 
-    async def _tombstones(
-        self, plan: Plan, known: KnownHead | None
-    ) -> dict[CachePath, Record]:
+    async def _tombstones(self, plan: Plan, known: KnownHead | None) -> dict[CachePath, Record]:
         seq = Seq((known.head.seq if known is not None else 0) + 1)
         at = self._sync.clock.wall_ms()
         found: dict[CachePath, Record] = {}
@@ -262,7 +256,7 @@ class Pusher:
 
         def work(tx: Transaction) -> None:
             for path, state in uploaded.held.items():
-                ledger.set_state(tx, scope, path, state)
+                local_ledger.set_state(tx, scope, path, state)
 
         await self._sync.journal.write(work, durable=False)
 

@@ -61,9 +61,7 @@ class PlainKeys:
 
     async def close(self, ids: Sequence[int]) -> None:
         """Their definite answers came.  Not durable: an intent that comes back is only cautious."""
-        await self._sync.journal.write(
-            lambda tx: ledger.close_requests(tx, ids), durable=False
-        )
+        await self._sync.journal.write(lambda tx: ledger.close_requests(tx, ids), durable=False)
 
     async def _send(self, request: Awaitable[WriteOutcome]) -> WriteOutcome:
         """Await one journalled request; unanswered it goes on counting against the lease.  One
@@ -93,9 +91,7 @@ class PlainKeys:
         """Create-only PUT of a plain key whose intent is journalled by the caller, in a batch."""
         self._lease.demand()
         key = self._sync.keys.payload(path)
-        return await self._send(
-            self._sync.store.create(key, body, payload_metadata(path, mark))
-        )
+        return await self._send(self._sync.store.create(key, body, payload_metadata(path, mark)))
 
     async def create_one(self, path: CachePath, body: Body, mark: PayloadMark) -> WriteOutcome:
         """Create-only PUT of a plain key."""
@@ -124,7 +120,7 @@ class PlainKeys:
         return await self._journalled(intent, lambda: store.delete(key))
 
     async def is_sure(self, path: CachePath) -> bool:
-        """Is neither the lease nor the path in doubt now?  (section 3, in doubt)"""
+        """Is neither the lease nor the path in doubt now?  (section 3, in doubt)."""
         if self._lease.in_doubt:
             return False
         return not await self._sync.journal.read(lambda tx: ledger.path_in_doubt(tx, path))

@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swampd.ports import FileRead
-from swampd.syncing import ledger
+from swampd.syncing import local_ledger
 
 if TYPE_CHECKING:
     from swampd.syncing.conflicts import ConflictKeeper
     from swampd.syncing.context import Sync
-    from swampd.syncing.ledger import Trashed
+    from swampd.syncing.local_ledger import Trashed
 
 
 async def empty_trash(sync: Sync, conflicts: ConflictKeeper, least_age_s: float) -> None:
     """Remove what has been in trash for `least_age_s` seconds (of this boot) and is unchanged."""
     now, boot_id = sync.clock.now(), sync.clock.boot_id
-    for row in await sync.journal.read(ledger.trashed):
+    for row in await sync.journal.read(local_ledger.trashed):
         if row.boot_id != boot_id or now - row.at >= least_age_s:
             await _end(sync, conflicts, row)
 
@@ -32,4 +32,4 @@ async def _end(sync: Sync, conflicts: ConflictKeeper, row: Trashed) -> None:
         await conflicts.keep_bytes(None, row.path, copy)
     else:
         await sync.threads.io(lambda: sync.tree.drop_trash(row.name))
-    await sync.journal.write(lambda tx: ledger.drop_trash(tx, row.name))
+    await sync.journal.write(lambda tx: local_ledger.drop_trash(tx, row.name))

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 BATCH: Final = 64
 """So many intents are journalled in one transaction."""
-AT_ONCE: Final = 8
 SENDINGS: Final = 4
 """So often one object is sent when the answers are unclear."""
 READS: Final = 3
@@ -79,9 +78,13 @@ class Uploader:
         paths = list(files)
         for start in range(0, len(paths), BATCH):
             batch = paths[start : start + BATCH]
-            items = await self._sync.journal.read(lambda tx: self._items(tx, batch, files))
-            await self._send_batch(items)
+            await self._send_batch(await self._read_items(batch, files))
         return self._result
+
+    async def _read_items(
+        self, batch: list[CachePath], files: Mapping[CachePath, LocalFile]
+    ) -> list[_Item]:
+        return await self._sync.journal.read(lambda tx: self._items(tx, batch, files))
 
     def _items(
         self, tx: Transaction, batch: list[CachePath], files: Mapping[CachePath, LocalFile]
@@ -108,7 +111,7 @@ class Uploader:
                 answered.append(of[item.path])
 
         try:
-            await for_each(items, one, AT_ONCE)
+            await for_each(items, one, self._sync.store.capabilities.side_by_side)
         finally:
             await self._plain.close(answered)
 
@@ -230,5 +233,3 @@ def inline_bytes(records: Mapping[CachePath, Record]) -> int:
         for record in records.values()
         if isinstance(record, Entry) and record.redo is not None and record.redo.inline is not None
     )
-
-

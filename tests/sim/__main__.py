@@ -1,8 +1,8 @@
 """`python -m tests.sim`: run seeds and mutants, on every core.
 
-    python -m tests.sim --seeds 2000 --mutants      what `make sim` does
-    python -m tests.sim --seed 17                   replay one seed, printing its trace
-    python -m tests.sim --mutant size_only          one mutant
+python -m tests.sim --seeds 2000 --mutants      what `make sim` does
+python -m tests.sim --seed 17                   replay one seed, printing its trace
+python -m tests.sim --mutant size_only          one mutant
 """
 
 from __future__ import annotations

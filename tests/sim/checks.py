@@ -190,7 +190,7 @@ def _can_be_read(world: World, objects: MemoryObjects, path: CachePath, entry: E
 
 
 def _digest(body: bytes) -> str:
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
     return hashlib.sha256(body).hexdigest()
 
@@ -212,7 +212,7 @@ def check_sent_in_time(world: World, log: Log) -> None:
                 fail("L7", f"{mutation.key}: no lock of epoch {mark.epoch} was ever there")
 
 
-def _check_sent(  # noqa: PLR0913 - the facts of one sending
+def _check_sent(
     world: World, log: Log, scope: Scope, mutation: Mutation, epoch: Epoch, what: str
 ) -> None:
     del world

@@ -16,7 +16,7 @@ from swampd.domain.planning import Present, Step
 from swampd.locking import lease as lease_module
 from swampd.locking import taking
 from swampd.locking.lease import Lease
-from swampd.syncing import bases, committing, plans, placing, pushing, requests, survey
+from swampd.syncing import bases, committing, placing, plans, pushing, requests, survey
 from swampd.syncing import ledger as syncing_ledger
 from tests.sim import store
 
@@ -118,7 +118,7 @@ def recent_ignored() -> Any:
 
 def sent_without_look() -> Any:
     """What is sent is what is there now, not what the plan saw, under the plan's digest."""
-    real = pushing.Uploader._read  # noqa: SLF001
+    real = pushing.Uploader._read
 
     async def read(self: Any, item: Any) -> Any:
         found = await real(self, item)
@@ -190,7 +190,7 @@ def _drop_it(self: Any, name: str, _path: Any, _saw: Any) -> bool:
 
 def size_only() -> Any:
     """A file of the same size counts as unchanged."""
-    real = survey._look  # noqa: SLF001
+    real = survey._look
 
     def look(tree: Any, row: Any, known: Any, now_ns: int, result: Any) -> None:
         base = known.get(row.path)
@@ -241,4 +241,3 @@ MUTANTS = (
     Mutant("size_only", "local", size_only, 20),
     Mutant("base_before_commit", "local", base_before_commit, 60),
 )
-

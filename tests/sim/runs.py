@@ -17,7 +17,7 @@ import structlog
 from swampd.errors import SwampdError
 from swampd.locking.holds import Owner
 from swampd.syncing.conflicts import Side
-from swampd.syncing.ledger import conflicts
+from swampd.syncing.local_ledger import conflicts
 from swampd.workspace import Asker
 from tests.sim import checks
 from tests.sim.checks import Violation
@@ -74,7 +74,7 @@ def simulate(seed: int, nodes: int | None = None) -> Result:
         result.violation, result.invariant = str(deadlock), "L11"
     except BaseExceptionGroup as group:
         result.violation, result.invariant = _first(group), "crash"
-    except Exception:  # noqa: BLE001 - whatever breaks the engine is a finding
+    except Exception:
         result.violation, result.invariant = traceback.format_exc(), "crash"
     if holder:
         result.trace = holder[0].network.trace
@@ -195,9 +195,7 @@ async def _break(world: World, history: History) -> None:
             _replace_cache(world, node, history, backups)
 
 
-def _replace_cache(
-    world: World, node: Node, history: History, backups: dict[str, object]
-) -> None:
+def _replace_cache(world: World, node: Node, history: History, backups: dict[str, object]) -> None:
     """Somebody empties the cache, or puts an older copy in its place: what was there and is not
     in the copy they threw away knowingly."""
     gone_paths = tuple(node.tree.files())

@@ -30,9 +30,7 @@ def test_a_seed_replayed_twice_gives_the_same_trace() -> None:
 
 def test_a_seed_gives_the_same_trace_in_another_process() -> None:
     silence()
-    code = (
-        "from tests.sim.runs import silence, simulate; silence(); print(simulate(77).digest)"
-    )
+    code = "from tests.sim.runs import silence, simulate; silence(); print(simulate(77).digest)"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -13,7 +13,7 @@ from swampd.domain import scopes
 from swampd.errors import SwampdError
 from swampd.locking.holds import Hold, Owner
 from swampd.syncing.conflicts import Side
-from swampd.syncing.ledger import conflicts
+from swampd.syncing.local_ledger import conflicts
 from swampd.syncing.pushing import Pushed, PushKind
 from swampd.workspace import Asker, Outcome
 
@@ -263,7 +263,7 @@ class User:
 
 def _is_in(scope: str, path: str, life: Life) -> bool:
     """Does this scope speak for the path, as this daemon knows the declared ones?"""
-    from swampd.indexing import ledger  # noqa: PLC0415
+    from swampd.indexing import ledger
 
     named = scopes.Scope(scope)
     if not scopes.contains(named, path):

@@ -1,0 +1,240 @@
+"""What the journal remembers of the local side: placements, trash, states, conflicts, joins.
+
+Plain functions on one transaction.  Keeps S6: an intent is here before the rename that it names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swampd.domain import scopes
+from swampd.domain.codec import decode_record, encode_record
+from swampd.domain.states import ConflictKind, PathState
+from swampd.domain.values import BootId, CachePath, Scope, Sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from swampd.domain.entries import Record
+    from swampd.ports import Transaction
+
+# --- placements and trash -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """`tmp/<name>` is about to be renamed to (or exchanged with) a path; or, without
+    `fresh_sha256`, the file at the path is about to be moved to `tmp/<name>`."""
+
+    name: str
+    path: CachePath
+    fresh_sha256: Sha256 | None
+    old_sha256: Sha256 | None
+
+
+def begin_placements(tx: Transaction, placements: Iterable[Placement]) -> None:
+    """Before any rename."""
+    tx.executemany(
+        "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?)",
+        ((p.name, p.path, p.fresh_sha256, p.old_sha256) for p in placements),
+    )
+
+
+def end_placements(tx: Transaction, names: Iterable[str]) -> None:
+    """Their renames are done and looked at."""
+    tx.executemany("DELETE FROM placement WHERE name = ?", ((name,) for name in names))
+
+
+def placements(tx: Transaction) -> list[Placement]:
+    """Those that a crash may have cut off."""
+    rows = tx.execute("SELECT name, path, fresh_sha256, old_sha256 FROM placement ORDER BY name")
+    return [
+        Placement(n, CachePath(p), Sha256(f) if f else None, Sha256(o) if o else None)
+        for n, p, f, o in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    """A file that was swapped out; looked at again before it goes."""
+
+    name: str
+    path: CachePath
+    sha256: Sha256
+    at: float
+    boot_id: BootId
+
+
+def note_trash(tx: Transaction, trashed: Trashed) -> None:
+    """Remember what it held when it came out."""
+    tx.execute(
+        "INSERT OR REPLACE INTO trash VALUES (?, ?, ?, ?, ?)",
+        (trashed.name, trashed.path, trashed.sha256, trashed.at, trashed.boot_id),
+    )
+
+
+def trashed(tx: Transaction) -> list[Trashed]:
+    """All of it."""
+    rows = tx.execute("SELECT name, path, sha256, at, boot_id FROM trash ORDER BY name")
+    return [Trashed(n, CachePath(p), Sha256(s), at, BootId(b)) for n, p, s, at, b in rows]
+
+
+def drop_trash(tx: Transaction, name: str) -> None:
+    """It is gone, or kept elsewhere."""
+    tx.execute("DELETE FROM trash WHERE name = ?", (name,))
+
+
+# --- what paths are in --------------------------------------------------------------------------
+
+
+def set_state(tx: Transaction, scope: Scope, path: str, state: PathState, detail: str = "") -> None:
+    """A path is not through, for this reason."""
+    tx.execute(
+        "INSERT OR REPLACE INTO path_state VALUES (?, ?, ?, ?)", (path, scope, state.value, detail)
+    )
+
+
+def clear_states(tx: Transaction, paths: Iterable[str]) -> None:
+    """These paths are through."""
+    tx.executemany("DELETE FROM path_state WHERE path = ?", ((path,) for path in paths))
+
+
+def clear_scope_states(tx: Transaction, scope: Scope, states: Sequence[PathState]) -> None:
+    """A new look decides these afresh."""
+    tx.executemany(
+        "DELETE FROM path_state WHERE scope = ? AND state = ?",
+        ((scope, state.value) for state in states),
+    )
+
+
+def states(tx: Transaction, scope: Scope | None = None) -> list[tuple[str, Scope, PathState, str]]:
+    """All named states, of one scope or of all."""
+    rows = tx.execute(
+        "SELECT path, scope, state, detail FROM path_state WHERE ? IS NULL OR scope = ?"
+        " ORDER BY path",
+        (scope, scope),
+    )
+    return [(path, Scope(of), PathState(state), detail) for path, of, state, detail in rows]
+
+
+# --- conflicts ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two contents of one path: ours in the cache, theirs as `copy` below `.swampd/conflicts/`."""
+
+    path: CachePath
+    scope: Scope
+    kind: ConflictKind
+    record: Record | None
+    copy: str | None
+    wall_ms: int
+
+
+def save_conflict(tx: Transaction, conflict: Conflict) -> None:
+    """Nothing of this path is overwritten until a person has resolved it."""
+    raw = encode_record(conflict.record) if conflict.record is not None else None
+    tx.execute(
+        "INSERT OR REPLACE INTO conflict VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            conflict.path,
+            conflict.scope,
+            conflict.kind.value,
+            raw,
+            conflict.copy,
+            conflict.wall_ms,
+        ),
+    )
+
+
+def conflict(tx: Transaction, path: CachePath) -> Conflict | None:
+    """The open conflict of a path."""
+    return next(iter(_conflicts(tx, "path = ?", path)), None)
+
+
+def conflicts(tx: Transaction, scope: Scope | None = None) -> list[Conflict]:
+    """The open conflicts, of one scope or of all."""
+    return _conflicts(tx, "? IS NULL OR scope = ?1", scope)
+
+
+def _conflicts(tx: Transaction, where: str, value: str | None) -> list[Conflict]:
+    rows = tx.execute(
+        f"SELECT path, scope, kind, record, copy, wall_ms FROM conflict WHERE {where}"
+        " ORDER BY path",
+        (value,),
+    )
+    return [
+        Conflict(
+            CachePath(path),
+            Scope(scope),
+            ConflictKind(kind),
+            decode_record(raw) if raw is not None else None,
+            copy,
+            wall_ms,
+        )
+        for path, scope, kind, raw, copy, wall_ms in rows
+    ]
+
+
+def forget_conflict(tx: Transaction, path: CachePath) -> None:
+    """Its record is of no use any more; the next plan finds the conflict anew."""
+    tx.execute("DELETE FROM conflict WHERE path = ?", (path,))
+
+
+def drop_conflict(tx: Transaction, path: CachePath) -> None:
+    """It is resolved; with that the path is out of join mode."""
+    tx.execute("DELETE FROM conflict WHERE path = ?", (path,))
+    tx.execute("DELETE FROM path_state WHERE path = ?", (path,))
+    leave_join(tx, (path,))
+
+
+# --- join mode ----------------------------------------------------------------------------------
+
+
+def begin_join(tx: Transaction, local: Iterable[CachePath]) -> None:
+    """The marker did not fit: these local paths join one by one; no scope is claimed for it yet."""
+    tx.execute("DELETE FROM joining")
+    tx.execute("DELETE FROM join_claimed")
+    tx.execute("DELETE FROM conflict")
+    tx.execute("DELETE FROM path_state")
+    tx.executemany("INSERT INTO joining VALUES (?)", ((path,) for path in local))
+
+
+def enter_join(tx: Transaction, paths: Iterable[CachePath]) -> None:
+    """The fate of a commit with these paths cannot be told any more."""
+    tx.executemany("INSERT OR REPLACE INTO joining VALUES (?)", ((path,) for path in paths))
+
+
+def leave_join(tx: Transaction, paths: Iterable[CachePath]) -> None:
+    """These paths have a base again, or were resolved."""
+    tx.executemany("DELETE FROM joining WHERE path = ?", ((path,) for path in paths))
+
+
+def joining(tx: Transaction) -> set[CachePath]:
+    """The paths in join mode."""
+    return {CachePath(path) for (path,) in tx.execute("SELECT path FROM joining")}
+
+
+def joining_in(tx: Transaction, scope: Scope, children: Iterable[Scope]) -> set[CachePath]:
+    """The paths of a scope that are in join mode, those of its declared children left out."""
+    below = tuple(f"{child}/" for child in children)
+    return {
+        path for path in joining(tx) if scopes.contains(scope, path) and not path.startswith(below)
+    }
+
+
+def is_joining(tx: Transaction, path: CachePath) -> bool:
+    """Is this path in join mode?"""
+    return bool(list(tx.execute("SELECT 1 FROM joining WHERE path = ?", (path,))))
+
+
+def note_join_claimed(tx: Transaction, scope: Scope) -> None:
+    """No commit of the life before can land on this head any more."""
+    tx.execute("INSERT OR REPLACE INTO join_claimed VALUES (?)", (scope,))
+
+
+def join_claimed(tx: Transaction, scope: Scope) -> bool:
+    """Was the head of this scope claimed since join mode began?"""
+    return bool(list(tx.execute("SELECT 1 FROM join_claimed WHERE scope = ?", (scope,))))
