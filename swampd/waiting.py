@@ -29,9 +29,7 @@ async def wait_for(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
     return event.is_set()
 
 
-async def for_each(
-    items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int
-) -> None:
+async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int) -> None:
     """Work on all items, so many side by side; the first error cancels the rest and is raised
     as it is, not in a group."""
     gate = asyncio.Semaphore(at_once)

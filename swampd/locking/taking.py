@@ -212,7 +212,11 @@ class Taker:
         )
         in_doubt = record.in_doubt
         carried = previous is not None and previous.in_doubt == in_doubt
-        if carried and in_doubt is not None and await self._book.doubt_is_over(want.scope, in_doubt):
+        if (
+            carried
+            and in_doubt is not None
+            and await self._book.doubt_is_over(want.scope, in_doubt)
+        ):
             record = leases.renewed(record, record.wid, doubt_is_over=True)
         return record
 

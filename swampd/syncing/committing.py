@@ -86,7 +86,7 @@ async def commit(
     if isinstance(fate, Landed):
         adopted = await sync.writer.adopt_own(folded, fate, known)
         await bases.change(lambda tx: finish(tx, intent))
-        await sync.journal.write(lambda tx: _note(tx, sync, scope, settled), durable=False)
+        await sync.journal.write(lambda tx: ledger.forget_mirrored(tx, settled), durable=False)
         await drop_staged(sync, lease, staged)
         return Committed(adopted)
     if isinstance(fate, Refused | NotSent):
@@ -107,11 +107,6 @@ def _change(record: Record, file: LocalFile | None) -> Change:
     return ledger.change_of(record, file.stamp, racy=file.racy)
 
 
-def _note(tx: Transaction, sync: Sync, scope: Scope, settled: Mapping[CachePath, Record]) -> None:
-    ledger.forget_mirrored(tx, settled)
-    ledger.touch_commit(tx, scope, sync.clock.now(), sync.clock.boot_id)
-
-
 def finish(tx: Transaction, intent: CommitIntent) -> None:
     """The commit is in the history: base becomes what was sent (section 5.6)."""
     for path, change in intent.changes.items():
@@ -125,6 +120,7 @@ def finish(tx: Transaction, intent: CommitIntent) -> None:
     local_ledger.clear_states(tx, intent.changes)
     ledger.forget_mirrored(tx, intent.changes)
     ledger.end_commit(tx, intent.wid)
+    ledger.touch_commit(tx, intent.scope, intent.sent_at, intent.boot_id)
     plans.note_applied(tx, intent.scope)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -40,6 +41,14 @@ SETTLE_OTHERS_S: Final = 600.0
 """Others do it after so long, with jitter."""
 SETTLE_WAIT_S: Final = leases.patience_s(leases.DEFAULT_TTL_MS) + 2 * leases.LONGEST_POLL_S
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """When a scope is to be settled (local time), and how long the pause before it was."""
+
+    at: float
+    pause: float
 
 
 class Asking:
@@ -77,7 +86,7 @@ class Desks:
         self._pusher = Pusher(sync, self.bases)
         self._puller = Puller(sync, self.bases, least_free)
         self._desks: dict[Scope, asyncio.Lock] = {}
-        self._due: dict[Scope, float] = {}
+        self._due: dict[Scope, _Due] = {}
 
     def _desk(self, scope: Scope) -> asyncio.Lock:
         return self._desks.setdefault(scope, asyncio.Lock())
@@ -177,17 +186,25 @@ class Desks:
     # --- in the background --------------------------------------------------------------------
 
     async def settle_due(self) -> None:
-        """Settle the scopes whose time has come; a held one is left for later."""
+        """Settle the scopes whose time has come; one that is held or still in doubt waits longer
+        each time, up to what others wait."""
         pending = await self.sync.journal.read(_pending)
         now, boot_id = self.sync.clock.now(), self.sync.clock.boot_id
         for scope in sorted(set(self._due) - set(pending)):
             del self._due[scope]
         for scope, (at, boot) in pending.items():
-            own = at is not None and boot == boot_id
-            wait = SETTLE_OWN_S if own else SETTLE_OTHERS_S * self.sync.rng.uniform(1.0, 1.5)
-            due = self._due.setdefault(scope, (at if own and at is not None else now) + wait)
-            if now >= due:
-                self._due[scope] = now + SETTLE_OTHERS_S * self.sync.rng.uniform(1.0, 1.5)
+            if scope not in self._due:
+                own = at is not None and boot == boot_id
+                others = SETTLE_OTHERS_S * self.sync.rng.uniform(1.0, 1.5)
+                self._due[scope] = (
+                    _Due(at + SETTLE_OWN_S, SETTLE_OWN_S)
+                    if own and at is not None
+                    else _Due(now + others, others)
+                )
+            due = self._due[scope]
+            if now >= due.at:
+                pause = min(due.pause * 2, SETTLE_OTHERS_S * self.sync.rng.uniform(1.0, 1.5))
+                self._due[scope] = _Due(now + pause, pause)
                 await self.settle(scope)
 
     async def settle(self, scope: Scope) -> int:

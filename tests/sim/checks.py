@@ -5,6 +5,7 @@ Every check can fail: `tests/sim/mutants.py` shows a broken engine for each fami
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ from swampd.indexing import rows
 from swampd.syncing import ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swampd.indexing.rows import Base
+    from swampd.ports import Transaction
     from swampd.stores.memory import MemoryObjects
     from tests.sim.store import Mutation
     from tests.sim.users import History
@@ -190,8 +195,6 @@ def _can_be_read(world: World, objects: MemoryObjects, path: CachePath, entry: E
 
 
 def _digest(body: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(body).hexdigest()
 
 
@@ -244,31 +247,27 @@ def check_converged(world: World, log: Log) -> None:
         for row in world.network.objects.list(RemoteKey("")).rows
         if not row.key.startswith("_control/")
     }
-    extra = {k: v for k, v in plain.items() if k not in wanted}
-    for key in extra:
-        if not _is_orphan(world, log, key):
+    for key in plain.keys() - wanted.keys():
+        if not _is_orphan(world, key):
             fail("S3", f"plain key {key} is there and no head has it")
-    missing = {k: v for k, v in wanted.items() if plain.get(k) != v}
+    missing = {k for k, v in wanted.items() if plain.get(RemoteKey(k)) != v}
     if missing:
         fail("S1", f"plain keys are not brought up: {sorted(missing)}")
 
 
-def _is_orphan(world: World, log: Log, key: str) -> bool:
-    """An object of a push that never committed (or of a late request): invisible, left to
-    compact."""
+def _is_orphan(world: World, key: str) -> bool:
+    """An object of a push that never committed (or of a late request): invisible, and ours, so
+    that compact may sweep it."""
     stored = world.network.objects.look(RemoteKey(key))
-    mark = read_mark(CachePath(key), stored.metadata) if stored is not None else None
-    if mark is None:
-        return False
-    return True or bool(log)
+    return stored is not None and read_mark(CachePath(key), stored.metadata) is not None
 
 
-def _difference(here: dict[str, str], wanted: dict[str, str]) -> str:
-    parts = []
-    for path in sorted(here.keys() | wanted.keys()):
-        if here.get(path) != wanted.get(path):
-            parts.append(f"{path} here={str(here.get(path))[:6]} head={str(wanted.get(path))[:6]}")
-    return "; ".join(parts)
+def _difference(here: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    return "; ".join(
+        f"{path} here={str(here.get(path))[:6]} head={str(wanted.get(path))[:6]}"
+        for path in sorted(here.keys() | wanted.keys())
+        if here.get(path) != wanted.get(path)
+    )
 
 
 def check_nothing_lost(world: World, log: Log, history: History) -> None:
@@ -302,46 +301,56 @@ def check_acknowledged(log: Log, history: History) -> None:
                 if isinstance(record, Entry):
                     committed.setdefault((path, record.sha256), 0.0)
     for acknowledged in history.acknowledged:
-        for path, content in acknowledged.files.items():
-            when = committed.get((path, _digest(content)))
+        for name, content in acknowledged.files.items():
+            when = committed.get((name, _digest(content)))
             if when is None or when > acknowledged.time:
                 fail(
                     "S12",
                     f"{acknowledged.node} was told that {acknowledged.scope} is pushed, "
-                    f"{path} {content[:24]!r} is in no head",
+                    f"{name} {content[:24]!r} is in no head",
                 )
 
 
-def check_failed(world: World, history: History) -> None:
-    """L5: what a push that was reported failed tried to commit is in no later head."""
-    for life, first, last, code in history.failed_calls:
-        for mutation in world.network.log[last:]:
-            late = mutation.number >= last and mutation.sent_at <= _time_of(world, last)
-            if late and f"{mutation.node}.{mutation.life}" == life and "/heads/" in mutation.key:
-                fail("L5", f"{life}: a head write of a push reported {code} landed afterwards")
-        del first
+def check_failed(log: Log, history: History) -> None:
+    """L5: what a push that was reported failed tried to commit is in no later head.
 
-
-def _time_of(world: World, number: int) -> float:
-    log = world.network.log
-    return log[number - 1].time if 0 < number <= len(log) else 0.0
+    Only pushes beside which no other of that daemon ran: else a commit may be the other's.
+    """
+    for failed in history.failed:
+        beside = [
+            life
+            for life, began, ended in history.pushes
+            if life == failed.life and began <= failed.ended and ended >= failed.began
+        ]
+        if len(beside) > 1:
+            continue
+        for mutation, head in log.heads.get(Scope(failed.scope), ()):
+            mine = f"{mutation.node}.{mutation.life}" == failed.life
+            tried = failed.began <= mutation.sent_at <= failed.ended
+            if mine and tried and head.kind is HeadKind.COMMIT:
+                fail("L5", f"{failed.life}: a commit of a push that was reported failed landed")
 
 
 def check_clean(world: World) -> None:
     """S5: base equals the head wherever a path counts as applied, and the file is that of base."""
     for node in world.nodes:
-        connection = node.disk.connection
         files = node.tree.files()
-        unapplied = {path for path, _ in connection.read(lambda tx: list(rows.all_unapplied(tx)))}
-        for (path,) in connection.read(lambda tx: list(tx.execute("SELECT path FROM base"))):
-            base = connection.read(lambda tx, path=path: rows.base(tx, path))
-            record = connection.read(lambda tx, path=path: rows.remote(tx, path))
-            if path in unapplied or base is None:
-                continue
+        for path, base, record in node.disk.connection.read(_applied):
             if not isinstance(record, Entry) or record.content != base.content:
                 fail("S5", f"{node.name}: {path} counts as clean and is not that of the head")
             if path in files and _digest(files[path]) != base.content.sha256:
                 fail("S5", f"{node.name}: {path} has other bytes than its base")
+
+
+def _applied(tx: Transaction) -> list[tuple[CachePath, Base, Record | None]]:
+    unapplied = {path for path, _ in rows.all_unapplied(tx)}
+    found = []
+    for (name,) in list(tx.execute("SELECT path FROM base ORDER BY path")):
+        path = CachePath(name)
+        base = rows.base(tx, path)
+        if base is not None and path not in unapplied:
+            found.append((path, base, rows.remote(tx, path)))
+    return found
 
 
 def check_open(world: World) -> None:
@@ -360,7 +369,7 @@ def check_all(world: World, history: History) -> None:
     check_sent_in_time(world, log)
     check_readable(world, log)
     check_acknowledged(log, history)
-    check_failed(world, history)
+    check_failed(log, history)
     check_nothing_lost(world, log, history)
     check_converged(world, log)
     check_clean(world)

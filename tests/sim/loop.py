@@ -79,7 +79,7 @@ def _make_task(
     coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
     **kwargs: Any,
 ) -> asyncio.Task[Any]:
-    return _OrderedTask(coro, loop=loop, **kwargs)  # type: ignore[arg-type]
+    return _OrderedTask(coro, loop=loop, **kwargs)
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:

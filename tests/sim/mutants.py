@@ -10,13 +10,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from swampd.domain import heads, leases
+import msgspec
+
+from swampd.domain import heads, leases, planning
 from swampd.domain.leases import LockState, Sighting
 from swampd.domain.planning import Present, Step
+from swampd.indexing import rows
 from swampd.locking import lease as lease_module
 from swampd.locking import taking
 from swampd.locking.lease import Lease
-from swampd.syncing import bases, committing, placing, plans, pushing, requests, survey
+from swampd.syncing import (
+    bases,
+    committing,
+    placing,
+    plans,
+    pushing,
+    requests,
+    survey,
+    uploading,
+)
 from swampd.syncing import ledger as syncing_ledger
 from tests.sim import store
 
@@ -91,7 +103,7 @@ def epoch_stays() -> Any:
     def acquired(*args: Any) -> Any:
         record = real(*args)
         lower = max(record.epoch - 1, 1)
-        return leases.msgspec.structs.replace(record, epoch=lower)
+        return msgspec.structs.replace(record, epoch=lower)
 
     return _patched((leases, "acquired", acquired))
 
@@ -118,18 +130,18 @@ def recent_ignored() -> Any:
 
 def sent_without_look() -> Any:
     """What is sent is what is there now, not what the plan saw, under the plan's digest."""
-    real = pushing.Uploader._read
+    real = uploading.Uploader._read
 
     async def read(self: Any, item: Any) -> Any:
         found = await real(self, item)
         return (b"other bytes", item.file) if found is not None else None
 
-    return _patched((pushing.Uploader, "_read", read))
+    return _patched((uploading.Uploader, "_read", read))
 
 
 def tombstone_without_head() -> Any:
     """A plain key is deleted before the head says that it is gone."""
-    real = pushing.commit
+    real = committing.commit
 
     async def early(sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any) -> Any:
         for path, record in records.items():
@@ -145,7 +157,7 @@ def redo_dropped_unseen() -> Any:
     real = committing.settlements
 
     def settle(tx: Any, scope: Any, besides: Any) -> Any:
-        for path, record in committing.rows.pending_in(tx, scope).items():
+        for path, record in rows.pending_in(tx, scope).items():
             token = getattr(record, "token", None)
             seen = syncing_ledger.Mirrored(record.wid, token, sure=True)
             if syncing_ledger.mirrored(tx, path) is None:
@@ -169,7 +181,7 @@ def delete_by_absence() -> Any:
 
 def pull_over_edits() -> Any:
     """A pull places the head's content over whatever is there."""
-    real = plans.plan_path
+    real = planning.plan_path
 
     def plan(local: Any, base: Any, remote: Any, **flags: Any) -> Step:
         step = real(local, base, remote, **flags)
@@ -211,12 +223,12 @@ def intents_closed_by_hope() -> Any:
 
 def base_before_commit() -> Any:
     """Base moves when the upload is done, not when the commit is."""
-    real = pushing.commit
+    real = committing.commit
 
     async def early(sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any) -> Any:
         def agree(tx: Any) -> None:
             for path, file in files.items():
-                pushing.rows.put_base(tx, lease.scope, path, file.as_base)
+                rows.put_base(tx, lease.scope, path, file.as_base)
 
         await b.change(agree)
         return await real(sync, b, lease, known, records, files)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from swampd.domain import scopes
+from swampd.domain.values import Scope
 from swampd.errors import SwampdError
+from swampd.indexing import ledger as heads_ledger
 from swampd.locking.holds import Hold, Owner
 from swampd.syncing.conflicts import Side
 from swampd.syncing.local_ledger import conflicts
@@ -45,6 +47,16 @@ class Acknowledged:
     whole: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A push of a scope that was answered as failed for good, between two times."""
+
+    life: str
+    scope: str
+    began: float
+    ended: float
+
+
 @dataclass(slots=True)
 class History:
     """What users did and were told."""
@@ -59,8 +71,9 @@ class History:
     touched: dict[tuple[str, str], float] = field(default_factory=dict)
     """When a user last did something at (machine, path)."""
     acknowledged: list[Acknowledged] = field(default_factory=list)
-    failed_calls: list[tuple[str, int, int, str]] = field(default_factory=list)
-    """(node, first log number, last, code) of pushes that were answered as failed for good."""
+    failed: list[Failed] = field(default_factory=list)
+    pushes: list[tuple[str, float, float]] = field(default_factory=list)
+    """(life, began, ended) of every push."""
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, what: str) -> None:
@@ -151,7 +164,7 @@ class User:
             elif choice < 0.95:
                 await self.resolve_some(life)
             else:
-                await life.workspace.desks.settle(scopes.Scope(rng.choice(SCOPES[:5])))
+                await life.workspace.desks.settle(Scope(rng.choice(SCOPES[:5])))
         except SwampdError as error:
             self.history.count(f"error {error.code}")
 
@@ -160,13 +173,13 @@ class User:
         rng = self.world.rng
         chosen = scope or rng.choice((*SCOPES[:5], None))
         before, began = self.node.tree.files(), self.world.time
-        first = len(self.world.network.log)
         asker = Asker(self.owner, token, wait_s=rng.choice((0.0, 5.0, 60.0)))
         raw = None if chosen is None else [chosen]
         try:
             outcome = await life.workspace.push(raw, asker, allow_deletes=rng.random() < 0.5)
         finally:
             self.history.count("push")
+            self.history.pushes.append((life.name, began, self.world.time))
         after, touched = self.node.tree.files(), self.history.touched
         before = {
             path: content
@@ -185,12 +198,10 @@ class User:
                     self.history.acknowledged.append(
                         Acknowledged(self.node.name, name, mine, self.world.time, done.whole)
                     )
-        for error in outcome.failed.values():
+        for name, error in outcome.failed.items():
             self.history.count(f"push {error.code}")
             if error.code == "push_failed":
-                self.history.failed_calls.append(
-                    (life.name, first, len(self.world.network.log), error.code)
-                )
+                self.history.failed.append(Failed(life.name, name, began, self.world.time))
         return outcome
 
     async def pull(self, life: Life, scope: str | None = None) -> None:
@@ -226,7 +237,7 @@ class User:
 
     async def break_one(self, life: Life) -> None:
         """Break somebody's lock; the person is wrong about the holder most of the time."""
-        scope = scopes.Scope(self.world.rng.choice(SCOPES))
+        scope = Scope(self.world.rng.choice(SCOPES))
         seen = await life.workspace.book.look(scope)
         if seen is None or seen.record is None or seen.is_free:
             return
@@ -244,9 +255,10 @@ class User:
         """Decide one conflict: what is thrown away was seen."""
         tree = self.node.tree
         mine = tree.files().get(path)
-        conflict = next(
-            c for c in await life.workspace.ports.journal.read(conflicts) if c.path == path
-        )
+        found = await life.workspace.ports.journal.read(conflicts)
+        conflict = next((c for c in found if c.path == path), None)
+        if conflict is None:
+            return
         copy = tree.private_files().get(conflict.copy or "")
         try:
             await life.workspace.desks.resolver.resolve(conflict.path, side)
@@ -254,6 +266,10 @@ class User:
             self.history.count(f"resolve {error.code}")
             return
         self.history.count(f"resolve {side.value}")
+        now = tree.files().get(path)
+        if side is Side.THEIRS and now is not None and now != copy:
+            self.history.superseded.add(now)
+            self.history.given_up.add(now)
         if side is Side.OURS and copy is not None:
             self.history.superseded.add(copy)
         if side is Side.THEIRS and mine is not None:
@@ -263,11 +279,9 @@ class User:
 
 def _is_in(scope: str, path: str, life: Life) -> bool:
     """Does this scope speak for the path, as this daemon knows the declared ones?"""
-    from swampd.indexing import ledger
-
-    named = scopes.Scope(scope)
+    named = Scope(scope)
     if not scopes.contains(named, path):
         return False
     connection = life.node.disk.connection
-    children = connection.read(lambda tx: ledger.children_of(tx, named))
+    children = connection.read(lambda tx: heads_ledger.children_of(tx, named))
     return not any(scopes.contains(child, path) for child in children)

@@ -130,7 +130,7 @@ async def machine(home: Path, name: str, store_dir: Path) -> AsyncIterator[Machi
     cache.mkdir(parents=True, exist_ok=True)
     journal, _ = open_journal(home / name / "journal.db")
     clock = SystemClock()
-    ports = Ports(store, keys, journal, LocalTree.create(cache), clock, SystemRng(), threads)  # type: ignore[arg-type]
+    ports = Ports(store, keys, journal, LocalTree.create(cache), clock, SystemRng(), threads)
     identity = Identity(f"user@{name}", name, 1, name, clock.boot_id, "0.1.0")
     workspace = Workspace(ports, identity, DATASTORE, f"cache of {name}", least_free=0)
     async with asyncio.TaskGroup() as group:

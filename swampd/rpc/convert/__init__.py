@@ -1,0 +1,1 @@
+"""Proto to domain and back: the only place where the two meet."""

@@ -1,0 +1,87 @@
+"""`DatastoreService`: setting up a store, and what it is like."""
+# ruff: noqa: N802 - the names are those of the .proto
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swampd.domain.layout import Keys
+from swampd.layouts import require_layout
+from swampd.opening import locate
+from swampd.rpc.convert import requests
+from swampd.rpc.convert.status import verdicts
+from swampd.rpc.faults import answering
+from swampd.settingup import set_up_repo
+from swampd.stores.probe import probe
+from swampd.stores.registry import open_store
+from swampd.v1 import datastore_pb2, datastore_pb2_grpc
+
+if TYPE_CHECKING:
+    import grpc
+
+    from swampd.answers import Answers
+    from swampd.serving import Workspaces
+
+
+class DatastoreServicer(datastore_pb2_grpc.DatastoreServiceServicer):
+    """The store behind a repo."""
+
+    def __init__(self, workspaces: Workspaces, answers: Answers) -> None:
+        self._workspaces = workspaces
+        self._answers = answers
+
+    @answering
+    async def Setup(
+        self,
+        request: datastore_pb2.SetupRequest,
+        _context: grpc.aio.ServicerContext[Any, Any],
+    ) -> datastore_pb2.SetupResponse:
+        """Probe, create or join the layout, write `.swamp.yaml`."""
+
+        async def work() -> bytes:
+            return (await self._set_up(request)).SerializeToString()
+
+        answer = await self._answers.once("Setup", request.request_id, work)
+        return datastore_pb2.SetupResponse.FromString(answer)
+
+    async def _set_up(self, request: datastore_pb2.SetupRequest) -> datastore_pb2.SetupResponse:
+        folder = request.directory.path if request.HasField("directory") else None
+        done = await set_up_repo(self._workspaces, Path(request.repo), folder)
+        return datastore_pb2.SetupResponse(
+            repo_id=done.located.config.repo_id,
+            datastore_id=done.made.datastore_id,
+            datastore=str(done.located.config.datastore),
+            created=done.made.created,
+            verdicts=verdicts(done.made.report),
+            cache=str(done.located.cache),
+        )
+
+    @answering
+    async def Status(
+        self,
+        request: datastore_pb2.StatusRequest,
+        _context: grpc.aio.ServicerContext[Any, Any],
+    ) -> datastore_pb2.StatusResponse:
+        """What the store is, and the verdict of a probe made now."""
+        world = self._workspaces.world
+        chosen = (await locate(world, requests.choice(request.workspace))).config.datastore
+        async with AsyncExitStack() as stack:
+            stores = []
+            for _ in range(2):
+                store = open_store(chosen.type, chosen.config, world.store_threads)
+                stack.push_async_callback(store.close)
+                stores.append(store)
+            layout = await require_layout(stores[0], Keys())
+            report = await probe(stores[0], stores[1], Keys(), world.rng)
+            capabilities = stores[0].capabilities
+        return datastore_pb2.StatusResponse(
+            datastore=str(chosen),
+            named_by=chosen.source.value,
+            datastore_id=layout.datastore_id,
+            verdicts=verdicts(report),
+            refused=report.refused or "",
+            conditional_delete=capabilities.conditional_delete,
+            server_copy=capabilities.server_copy,
+        )

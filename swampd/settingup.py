@@ -1,0 +1,112 @@
+"""Set-up: a repo gets a store, and the store a layout.
+
+Keeps true: `.swamp.yaml` names a store only once that store has its layout; a cache that is open
+for another store keeps it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from swampd import locations
+from swampd.config.datastore import (
+    DIRECTORY,
+    DatastoreConfig,
+    Source,
+    Whereabouts,
+    parse_spelling,
+    resolve,
+)
+from swampd.config.editing import write_datastore
+from swampd.config.repo import RepoConfig, RepoFile, read_repo_file
+from swampd.domain.layout import Keys
+from swampd.errors import BadRequest, ConfigError, NoRepo
+from swampd.layouts import set_up
+from swampd.opening import Choice, Located, locate
+from swampd.stores.registry import open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swampd.layouts import Made
+    from swampd.opening import World
+    from swampd.serving import Workspaces
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """What set-up did."""
+
+    located: Located
+    made: Made
+
+
+async def set_up_repo(workspaces: Workspaces, repo: Path, folder: str | None) -> SetUp:
+    """Set up the store in `folder`, else the one that `.swamp.yaml` names.
+
+    Raises ConfigError, NotBuilt, NoRepo, NotADatastore, StoreRefused, StoreUnavailable,
+    WorkspaceClash.
+    """
+    world = workspaces.world
+    if not repo.is_absolute():
+        raise BadRequest(f"the repo {repo} is not an absolute path", "name it from / on")
+    file = await world.threads.io(lambda: _read(repo))
+    chosen = _chosen(world, repo, file, folder)
+    _refuse_clash(workspaces, file, chosen)
+    await world.threads.io(lambda: _make_folder(chosen.settings.path))
+    async with AsyncExitStack() as stack:
+        first = open_store(chosen.type, chosen.config, world.store_threads)
+        stack.push_async_callback(first.close)
+        second = open_store(chosen.type, chosen.config, world.store_threads)
+        stack.push_async_callback(second.close)
+        made = await set_up(first, second, Keys(), world.rng)
+    await world.threads.io(lambda: write_datastore(repo, chosen))
+    log.info("datastore_set_up", store=str(chosen), created=made.created, repo=str(repo))
+    return SetUp(await locate(world, Choice(str(repo))), made)
+
+
+def _read(repo: Path) -> RepoFile:
+    try:
+        return read_repo_file(repo)
+    except NoRepo:
+        return RepoFile(repo, None, None)
+
+
+def _chosen(world: World, repo: Path, file: RepoFile, folder: str | None) -> DatastoreConfig:
+    whereabouts = Whereabouts(repo, world.environ)
+    if folder is not None:
+        return parse_spelling(f"{DIRECTORY}:{folder}", Source.OPTION, whereabouts)
+    if file.datastore is None:
+        raise ConfigError(
+            f"{repo / locations.REPO_FILE} names no datastore, and none was given",
+            "run `swampctl datastore setup directory --path PATH`",
+            path=str(repo / locations.REPO_FILE),
+        )
+    return resolve(file.datastore, variable=None, option=None, whereabouts=whereabouts)
+
+
+def _refuse_clash(workspaces: Workspaces, file: RepoFile, chosen: DatastoreConfig) -> None:
+    """A cache that is open for another store: WorkspaceClash."""
+    if file.repo_id is None:
+        return
+    world = workspaces.world
+    cache = locations.repo_cache(file.repo_id, world.environ).resolve()
+    workspaces.at(Located(RepoConfig(file.path, file.repo_id, chosen), cache))
+
+
+def _make_folder(folder: Path) -> None:
+    """The store's own folder may be missing, what it is in may not: it may be an unmounted disk."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            "make it, or mount what it is on, then run this again",
+            path=str(folder),
+        ) from error
