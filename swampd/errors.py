@@ -123,7 +123,7 @@ class CacheInUse(ConfigError):
 
 
 class WorkspaceClash(ConfigError):
-    """This cache is already served for another store or namespace."""
+    """The cache is already served for another store or namespace."""
 
     code = "workspace_clash"
 

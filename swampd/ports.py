@@ -7,13 +7,13 @@ await; a sync method (the local tree, a journal transaction) runs in a worker th
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from swampd.domain.outcomes import (
         Found,
@@ -47,7 +47,7 @@ class StoreCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class SealedFile:
-    """A private copy of a file's bytes that nobody changes any more, for bodies too large to hold."""
+    """A private copy of a file's bytes that nobody changes, for bodies too large to hold."""
 
     location: str
     size: int

@@ -1,4 +1,4 @@
-"""What a head says of a path: an entry (it is there, with this content) or a tombstone (it is gone).
+"""What a head says of a path: an entry (it is there, with this content) or a tombstone (gone).
 
 An entry with a redo copy has its content in the head or in a staged object until the plain key
 holds it (section 4, redo, mirror, settle).
@@ -24,7 +24,10 @@ class Redo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A path that exists.  With `redo`, `token` is what the plain key held before (None: nothing)."""
+    """A path that exists.
+
+    With `redo`, `token` is what the plain key held before (None: nothing).
+    """
 
     size: int
     sha256: Sha256

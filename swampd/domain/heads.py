@@ -75,7 +75,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """Who writes a head: the lease's epoch and nonce, the daemon, and the fresh wid of this write."""
+    """Who writes a head: the lease's epoch and nonce, the daemon, the fresh wid of this write."""
 
     epoch: Epoch
     nonce: Nonce

@@ -43,7 +43,7 @@ class LockState(Enum):
 
 
 class LockRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`locks/<esc>.json`.  `in_doubt` N: requests of epochs up to N may still land on plain keys."""
+    """`locks/<esc>.json`.  `in_doubt` N: requests of epochs up to N may land on plain keys."""
 
     schema: int = SCHEMA
     scope: Scope

@@ -11,7 +11,7 @@ from typing import NewType
 import msgspec
 
 CachePath = NewType("CachePath", str)
-"""A path relative to the cache root, `/` between segments; made by `paths.parse_cache_path` only."""
+"""A path relative to the cache root, `/` between segments; made by `parse_cache_path` only."""
 
 RemoteKey = NewType("RemoteKey", str)
 """A full key in the store, prefix included; made by `layout.Keys` only."""

@@ -7,6 +7,7 @@ A crash in between leaves a child that anybody can finish (`HeadWriter.first_hea
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,8 +54,7 @@ async def declare(
         if moved:
             ref = await manifests.write(reader.datastore_id, child, moved, top_lease)
         head = _naming(parent, child, ref, writer.stamp(top_lease), reader.datastore_id)
-        named = tuple(head.children)
-        seen = await journal.read(lambda tx, named=named: ledger.seen_of(tx, named))
+        seen = await journal.read(partial(ledger.seen_of, scopes=tuple(head.children)))
         head = heads.with_seen_children(head, seen)
         fate = await writer.write(top_lease, head, parent.token if parent is not None else None)
         if isinstance(fate, Landed):

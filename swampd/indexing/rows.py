@@ -153,7 +153,7 @@ def move_below(tx: Transaction, child: Scope) -> None:
     low, high = child + "/", child + "0"
     for table in ("remote", "base", "unapplied", "conflict", "path_state"):
         tx.execute(
-            f"UPDATE {table} SET scope = ? WHERE path >= ? AND path < ? AND scope != ?",
+            f"UPDATE {table} SET scope = ? WHERE path >= ? AND path < ? AND scope != ?",  # noqa: S608
             (child, low, high, child),
         )
 
@@ -171,14 +171,14 @@ def _base(row: tuple[int, str, int, int, int, int, int, int, int]) -> Base:
 
 def base(tx: Transaction, path: CachePath) -> Base | None:
     """What was agreed of a path."""
-    for row in tx.execute(f"SELECT {_BASE} FROM base WHERE path = ?", (path,)):
+    for row in tx.execute(f"SELECT {_BASE} FROM base WHERE path = ?", (path,)):  # noqa: S608
         return _base(row)
     return None
 
 
 def bases_in(tx: Transaction, scope: Scope) -> dict[CachePath, Base]:
     """All bases of a scope."""
-    rows = tx.execute(f"SELECT path, {_BASE} FROM base WHERE scope = ?", (scope,))
+    rows = tx.execute(f"SELECT path, {_BASE} FROM base WHERE scope = ?", (scope,))  # noqa: S608
     return {CachePath(row[0]): _base(row[1:]) for row in rows}
 
 

@@ -94,7 +94,7 @@ class HeadWriter:
             known = await self._reader.refresh(lease.scope)
 
     async def check_epoch(self, lease: Lease, known: KnownHead | None) -> None:
-        """Raise errors.LockLost when the head has been claimed by somebody after this lease (L3)."""
+        """Raise errors.LockLost when the head was claimed by somebody after this lease (L3)."""
         if known is None:
             return
         head = known.head

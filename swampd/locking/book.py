@@ -72,7 +72,8 @@ class LockBook:
         record = codec.decode_lock(found.body, scope)
         if isinstance(record, TooNew):
             raise SchemaTooNew(
-                f"the lock of {scope} has schema {record.schema}, this version knows {leases.SCHEMA}",
+                f"the lock of {scope} has schema {record.schema}, "
+                f"this version knows {leases.SCHEMA}",
                 "upgrade swampd on this machine",
                 scope=scope,
             )

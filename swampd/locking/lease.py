@@ -41,7 +41,7 @@ class Loss(Enum):
 
 
 class Lease:
-    """A held lock record.  `granted` once the level rule is through; until then it allows nothing."""
+    """A held lock record.  `granted` once the level rule is through; before, it allows nothing."""
 
     def __init__(
         self,

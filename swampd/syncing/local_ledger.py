@@ -161,7 +161,7 @@ def conflicts(tx: Transaction, scope: Scope | None = None) -> list[Conflict]:
 
 def _conflicts(tx: Transaction, where: str, value: str | None) -> list[Conflict]:
     rows = tx.execute(
-        f"SELECT path, scope, kind, record, copy, wall_ms FROM conflict WHERE {where}"
+        f"SELECT path, scope, kind, record, copy, wall_ms FROM conflict WHERE {where}"  # noqa: S608
         " ORDER BY path",
         (value,),
     )

@@ -128,7 +128,7 @@ def _look(
         result.files[path] = file
 
 
-def read_local(
+def read_local(  # noqa: PLR0911 - one return for each kind of thing at a name
     tree: FileTree, path: CachePath, row: Seen | None, now_ns: int
 ) -> tuple[Local, LocalFile | None]:
     """One path as the planner wants it; `now_ns` is a timestamp the file system gave before."""

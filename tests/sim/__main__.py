@@ -44,7 +44,7 @@ def run_mutant(name: str) -> tuple[str, int | None, str | None]:
     return name, None, None
 
 
-def run_seeds(seeds: Iterable[int], report: bool = True) -> list[Result]:
+def run_seeds(seeds: Iterable[int]) -> list[Result]:
     """Run these seeds on every core; the broken ones."""
     broken: list[Result] = []
     counts: Counter[str] = Counter()
@@ -56,10 +56,9 @@ def run_seeds(seeds: Iterable[int], report: bool = True) -> list[Result]:
             if result.violation is not None:
                 broken.append(result)
                 print(f"seed {result.seed}: {result.violation}", flush=True)
-    if report:
-        took = time.monotonic() - began
-        print(f"{done} seeds, {len(broken)} broken, {done / took:.1f} seeds/s")
-        print(", ".join(f"{what} {count}" for what, count in sorted(counts.items())))
+    took = time.monotonic() - began
+    print(f"{done} seeds, {len(broken)} broken, {done / took:.1f} seeds/s")
+    print(", ".join(f"{what} {count}" for what, count in sorted(counts.items())))
     return broken
 
 

@@ -129,7 +129,7 @@ def check_locks(log: Log) -> None:
 
 
 def _check_doubt(scope: Scope, previous: LockRecord, record: LockRecord, *, same: bool) -> None:
-    """A take-over carries its predecessor's epoch as in doubt, unless that was said a horizon ago."""
+    """A take-over carries its predecessor's epoch as in doubt, unless that was said long ago."""
     if same or previous.state is LockState.FREE:
         return
     if record.in_doubt is None or record.in_doubt < previous.epoch:
@@ -288,27 +288,31 @@ def check_nothing_lost(world: World, log: Log, history: History) -> None:
 
 def check_acknowledged(log: Log, history: History) -> None:
     """S12, L4: after an acknowledged push all bytes written before were in a committed head."""
-    committed: dict[tuple[str, str], float] = {}
-    for head_history in log.heads.values():
-        for mutation, head in head_history:
-            for path, record in head.delta.items():
-                if isinstance(record, Entry):
-                    committed.setdefault((path, record.sha256), mutation.time)
+    committed = _ever_committed(log)
+    for told in history.acknowledged:
+        for name, content in told.files.items():
+            if committed.get((name, _digest(content)), float("inf")) > told.time:
+                what = f"{name} {content[:24]!r} is in no head"
+                fail("S12", f"{told.node} was told that {told.scope} is pushed, {what}")
+
+
+def _ever_committed(log: Log) -> dict[tuple[str, str], float]:
+    """When each (path, digest) was first in a head; 0 for what was only seen in a manifest."""
+    found: dict[tuple[str, str], float] = {}
+
+    def take(records: Mapping[CachePath, Record], time: float) -> None:
+        for path, record in records.items():
+            if isinstance(record, Entry):
+                found.setdefault((path, record.sha256), time)
+
+    for history in log.heads.values():
+        for mutation, head in history:
+            take(head.delta, mutation.time)
     for raw in log.manifests.values():
         manifest = codec.decode_manifest(raw, scopes.ALL)
         if isinstance(manifest, Manifest):
-            for path, record in manifest.entries.items():
-                if isinstance(record, Entry):
-                    committed.setdefault((path, record.sha256), 0.0)
-    for acknowledged in history.acknowledged:
-        for name, content in acknowledged.files.items():
-            when = committed.get((name, _digest(content)))
-            if when is None or when > acknowledged.time:
-                fail(
-                    "S12",
-                    f"{acknowledged.node} was told that {acknowledged.scope} is pushed, "
-                    f"{name} {content[:24]!r} is in no head",
-                )
+            take(manifest.entries, 0.0)
+    return found
 
 
 def check_failed(log: Log, history: History) -> None:

@@ -59,7 +59,7 @@ def _patched(*changes: tuple[Any, str, Any]) -> Iterator[None]:
             setattr(where, name, value)
 
 
-# --- leases ---------------------------------------------------------------------------------------
+# --- leases -------------------------------------------------------------------------------------
 
 
 def steal_at_once() -> Any:
@@ -108,7 +108,7 @@ def epoch_stays() -> Any:
     return _patched((leases, "acquired", acquired))
 
 
-# --- heads and payload ------------------------------------------------------------------------------
+# --- heads and payload --------------------------------------------------------------------------
 
 
 def commit_without_cas() -> Any:
@@ -167,7 +167,7 @@ def redo_dropped_unseen() -> Any:
     return _patched((committing, "settlements", settle))
 
 
-# --- local ------------------------------------------------------------------------------------------
+# --- local --------------------------------------------------------------------------------------
 
 
 def delete_by_absence() -> Any:

@@ -79,7 +79,7 @@ def simulate(seed: int, nodes: int | None = None) -> Result:
         result.violation, result.invariant = str(deadlock), "L11"
     except BaseExceptionGroup as group:
         result.violation, result.invariant = _first(group), "crash"
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever breaks the engine is a finding
         result.violation, result.invariant = traceback.format_exc(), "crash"
     if holder:
         result.trace = holder[0].network.trace
@@ -197,7 +197,9 @@ async def _break(world: World, history: History) -> None:
             _replace_cache(world, node, history, backups)
 
 
-def _replace_cache(world: World, node: Node, history: History, backups: Mapping[str, Backup]) -> None:
+def _replace_cache(
+    world: World, node: Node, history: History, backups: Mapping[str, Backup]
+) -> None:
     """Somebody empties the cache, or puts an older copy in its place: what was there and is not
     in the copy they threw away knowingly."""
     gone_paths = tuple(node.tree.files())
@@ -231,9 +233,7 @@ async def _quiet(world: World, history: History, broken: list[BaseException]) ->
         node.start()
     await asyncio.sleep(QUIET_S)
     for node in world.nodes:
-        if node.life is not None:
-            for hold in node.life.workspace.holds:
-                await node.life.workspace.release(hold)
+        await _end_holds(node)
     for _ in range(ROUNDS):
         for node in world.nodes:
             await _round(world, node, history)
@@ -246,6 +246,13 @@ async def _quiet(world: World, history: History, broken: list[BaseException]) ->
     await asyncio.sleep(30)
     if broken:
         raise broken[0]
+
+
+async def _end_holds(node: Node) -> None:
+    """The sessions of the busy time are over."""
+    if node.life is not None:
+        for hold in node.life.workspace.holds:
+            await node.life.workspace.release(hold)
 
 
 async def _round(world: World, node: Node, history: History) -> None:

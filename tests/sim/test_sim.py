@@ -31,7 +31,7 @@ def test_a_seed_replayed_twice_gives_the_same_trace() -> None:
 def test_a_seed_gives_the_same_trace_in_another_process() -> None:
     silence()
     code = "from tests.sim.runs import silence, simulate; silence(); print(simulate(77).digest)"
-    other = subprocess.run(
+    other = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert other.stdout.strip() == simulate(77).digest

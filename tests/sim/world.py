@@ -1,4 +1,4 @@
-"""A simulated world: a store, machines with a disk and a clock each, daemons that die and come back.
+"""A simulated world: a store, machines with a disk and a clock each, daemons that come and go.
 
 Only ports are simulated: every `Life` wires the product's own `Workspace` to them.
 """
@@ -170,7 +170,7 @@ class Life:
         """Time passes, and a paused machine does not go on before its pause is over."""
         self.check()
         await asyncio.sleep(seconds)
-        while self.node.paused_until > self.world.time:
+        while self.node.paused_until > self.world.time:  # noqa: ASYNC110 - it is virtual time
             await asyncio.sleep(self.node.paused_until - self.world.time)
         self.check()
 

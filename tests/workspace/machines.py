@@ -107,7 +107,7 @@ class Machine:
             record = (await self.store._store.get(key)).body
             if f'"state":"{LockState.FREE.value}"'.encode() in record:
                 return
-            await asyncio.sleep(0.01)
+            await self.workspace.ports.clock.sleep(0.01)
         raise AssertionError(f"the lock on {scope} is not freed")
 
 
@@ -117,17 +117,20 @@ def _raised(outcome: Any) -> Any:
     return outcome
 
 
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @asynccontextmanager
 async def machine(home: Path, name: str, store_dir: Path) -> AsyncIterator[Machine]:
     """A machine on a directory store, running; its state is below `home`."""
     threads = BoundedThreads()
-    store_dir.mkdir(parents=True, exist_ok=True)
-    store = Counted(DirectoryStore(store_dir, threads))
+    cache = _made(home / name / "cache")
+    store = Counted(DirectoryStore(_made(store_dir), threads))
     keys = Keys()
     layout = Layout(SCHEMA, DATASTORE, "ready", Wid("0" * 32))
     await store._store.create(keys.layout, encode_layout(layout), {})
-    cache = home / name / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
     journal, _ = open_journal(home / name / "journal.db")
     clock = SystemClock()
     ports = Ports(store, keys, journal, LocalTree.create(cache), clock, SystemRng(), threads)

@@ -87,7 +87,7 @@ def test_control_data_of_500_rounds_in_a_scope_of_20000(
             p95 = statistics.quantiles(sizes, n=20)[-1]
             mean = statistics.fmean(totals)
             with capsys.disabled():
-                print(
+                print(  # noqa: T201 - the figures are what this shows
                     f"\n500 rounds: claim + commit p95 {p95 / 1024:.1f} KiB, mean with manifests "
                     f"{mean / 1024:.1f} KiB, {flushes} flushes, longest {longest / 1024:.1f} KiB"
                 )
