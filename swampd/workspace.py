@@ -117,6 +117,7 @@ class Workspace:
         )
         self.desks = Desks(sync, self.keeper, least_free)
         self.holds = Holds(journal)
+        self.holds.on_loss(self._give_back_lost)
         self.names = ScopeNames(sync)
         self._group: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
@@ -224,10 +225,14 @@ class Workspace:
                     await self.desks.claim(grant.leases[scope])
             hold = self._hold(grant, asker, wants, purpose, max_hold_s, life)
             await self.holds.add(hold)
+        except BaseException:
+            self.keeper.give_back(grant)
+            raise
+        try:
             if pull:
                 await self._pull_under(hold)
         except BaseException:
-            self.keeper.give_back(grant)
+            await self.release(hold)
             raise
         return hold
 
@@ -271,8 +276,15 @@ class Workspace:
                 await self.desks.pull(scope, asking)
 
     async def release(self, hold: Hold) -> None:
-        """End a hold.  Its leases linger for a moment, then are freed."""
+        """End a hold.  Its leases linger for a moment, then are freed; ending it twice is fine."""
+        if not self.holds.has(hold):
+            return
+        if hold.lost is None:
+            self.keeper.give_back(hold.grant)
         await self.holds.end(hold)
+
+    def _give_back_lost(self, hold: Hold) -> None:
+        """A lost hold leaves the local queue at once, whenever its owner is told."""
         self.keeper.give_back(hold.grant)
 
     # --- sync ---------------------------------------------------------------------------------

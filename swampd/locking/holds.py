@@ -96,6 +96,10 @@ class Holds:
         """All of them, lost ones that were not told yet included."""
         return iter(tuple(self._holds.values()))
 
+    def has(self, hold: Hold) -> bool:
+        """Is this hold still here: not released, not lost and told?"""
+        return self._holds.get(hold.token) is hold
+
     def on_loss(self, listener: Callable[[Hold], None]) -> None:
         """Call this for each hold that is lost."""
         self._listeners.append(listener)

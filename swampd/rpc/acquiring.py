@@ -145,7 +145,7 @@ class Acquisition:
                 gone.set()
 
         with self._served.losses(lost):
-            while hold.lost is None and any(one is hold for one in self._workspace.holds):
+            while hold.lost is None and self._workspace.holds.has(hold):
                 if await wait_for(gone, clock, LOOK_S):
                     break
                 if hold.deadline > told:

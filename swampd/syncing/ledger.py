@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from swampd.domain.codec import decode_record, encode_record
+from swampd.domain.entries import Entry
 from swampd.domain.leases import HORIZON_S
 from swampd.domain.values import BootId, CachePath, Content, Epoch, Scope, Seq, Sha256, Token, Wid
 from swampd.locking.ledger import dump_token, load_token
@@ -213,6 +214,15 @@ def mirrored(tx: Transaction, path: CachePath) -> Mirrored | None:
     ):
         return Mirrored(Wid(wid), load_token(token), bool(sure))
     return None
+
+
+def plain_token(tx: Transaction, path: CachePath, record: Record | None) -> Token | None:
+    """What the plain key of a path is expected to hold: what it was last seen or made to hold for
+    this row, else what the row says."""
+    seen = mirrored(tx, path)
+    if record is not None and seen is not None and seen.wid == record.wid:
+        return seen.token
+    return record.token if isinstance(record, Entry) else None
 
 
 def forget_mirrored(tx: Transaction, paths: Iterable[CachePath]) -> None:

@@ -19,6 +19,7 @@ from swampd.domain.values import CachePath, Token, Wid
 from swampd.errors import KeyRefused, StoreUnavailable
 from swampd.indexing import rows
 from swampd.ports import Body, FileRead, ReadProblem
+from swampd.syncing import ledger
 from swampd.syncing.requests import PlainKeys
 from swampd.syncing.survey import LocalFile, local_file
 from swampd.waiting import for_each
@@ -57,6 +58,8 @@ class _Item:
     path: CachePath
     file: LocalFile
     record: Record | None
+    expected: Token | None
+    """What its plain key is expected to hold."""
     fresh: bool
     """No head says anything of it: a create-only PUT of the plain key."""
     wid: Wid
@@ -94,7 +97,8 @@ class Uploader:
             record = rows.remote(tx, path)
             fresh = record is None and not rows.live_near(tx, path)
             wid = Wid(self._sync.rng.uuid())
-            found.append(_Item(path, files[path], record, fresh, wid))
+            expected = ledger.plain_token(tx, path, record)
+            found.append(_Item(path, files[path], record, expected, fresh, wid))
         return found
 
     async def _send_batch(self, items: list[_Item]) -> None:
@@ -188,9 +192,7 @@ class Uploader:
         self, item: _Item, body: Body, file: LocalFile, token: Token | None
     ) -> None:
         """Keep the content in the head or staged until the plain key may be brought up."""
-        expected = token
-        if expected is None and isinstance(item.record, Entry):
-            expected = item.record.token
+        expected = token if token is not None else item.expected
         size = file.content.size
         if isinstance(body, bytes) and size <= INLINE_LIMIT and size <= self._room:
             self._room -= size

@@ -59,6 +59,10 @@ def test_requests_do_not_depend_on_the_number_of_files(tmp_path: Path, files: in
             await locked_push(a, f"{SCOPE}/0/f1", b"held here before")
             assert a.store.total <= 8, a.store.operations
 
+            a.store.reset()
+            await locked_push(a, f"{SCOPE}/0/f1", b"the same file once more")
+            assert a.store.total <= 8, a.store.operations
+
     asyncio.run(main())
 
 

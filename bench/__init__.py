@@ -1,0 +1,1 @@
+"""Benchmarks: counts and ratios, printed with how they were got."""
