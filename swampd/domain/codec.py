@@ -22,6 +22,7 @@ from swampd.domain.layout import SCHEMA as LAYOUT_SCHEMA
 from swampd.domain.layout import Layout
 from swampd.domain.leases import SCHEMA as LOCK_SCHEMA
 from swampd.domain.leases import LockRecord
+from swampd.domain.metadata import is_wid
 from swampd.domain.paths import PathProblem, parse_cache_path
 from swampd.domain.values import (
     CachePath,
@@ -153,6 +154,9 @@ def decode_record(raw: bytes) -> Record:
 
 
 def _record(row: _Row) -> Record:
+    staged = row.redo.staged if row.redo is not None else None
+    if not is_wid(row.wid) or not (staged is None or is_wid(staged)):
+        raise ValueError("a wid that is not 32 hex digits")
     if row.gone:
         if row.seq is None or row.at is None or row.swept is None:
             message = "a tombstone without seq, at or swept"
@@ -205,6 +209,10 @@ def decode_head(raw: bytes, scope: Scope) -> DecodedHead | Damaged | TooNew:
         return Damaged(str(error))
     if row.scope != scope:
         return Damaged(f"it is the head of {row.scope!r}")
+    pending = (child.pending for child in row.children.values())
+    named = (*(ref.wid for ref in row.manifests), *(p for p in pending if isinstance(p, str)))
+    if not all(is_wid(wid) for wid in named):
+        return Damaged("it names a manifest that is no wid")
     children: dict[Scope, Child] = {}
     for name, child in row.children.items():
         path = parse_cache_path(name)

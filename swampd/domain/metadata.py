@@ -19,6 +19,7 @@ _MARK: Final = re.compile(
     rf"{_VERSION} (?P<wid>[0-9a-f]{{32}}) (?P<epoch>[0-9]{{1,18}}) (?P<path>[0-9a-f]{{16}})"
 )
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_WID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class PayloadMark:
     wid: Wid
     epoch: Epoch
     sha256: Sha256
+
+
+def is_wid(text: str) -> bool:
+    """Is this spelt as a wid is: 32 hex digits?  Wids from a store become parts of keys (S9)."""
+    return _WID.fullmatch(text) is not None
 
 
 def path_digest(path: CachePath) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from swampd.domain.limits import too_many_deletes
-from swampd.domain.pointers import is_pointer, pointer_target
+from swampd.domain.pointers import held_back, is_pointer, pointer_target
 from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LowSpace
 from swampd.indexing import ledger as heads_ledger
@@ -23,6 +23,7 @@ from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.fetching import Fetched, fetch
 from swampd.syncing.local_ledger import Placement, Trashed
 from swampd.syncing.placing import Placed, Placer
+from swampd.syncing.pointing import local_pointers
 from swampd.syncing.survey import LocalFile, look_at
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Puller:
 
     async def _plan(self, scope: Scope, paths: list[CachePath]) -> Plan:
         bases = await self._sync.journal.read(lambda tx: _bases(tx, paths))
-        looks = await self._sync.threads.io(lambda: look_at(self._sync.tree, paths, bases))
+        looks = await self._sync.threads.cpu(lambda: look_at(self._sync.tree, paths, bases))
         return await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
 
     async def _guard(self, scope: Scope, plan: Plan, *, allow_deletes: bool) -> None:
@@ -133,28 +134,70 @@ class Puller:
     async def _place_all(
         self, scope: Scope, plan: Plan, result: Pulled, unsafe: set[CachePath]
     ) -> bool:
-        """New files and replaced ones, then pointers, then deletes."""
+        """New files and replaced ones, then pointers, then deletes.
+
+        Pointers are fetched first: what is not in order holds back the directory that they name,
+        and them (S8).
+        """
+        pointers = await self._fetch({p: e for p, e in plan.place.items() if is_pointer(p)}, result)
+        unsafe |= {*result.held, *result.failed}
+        await self._hold_back(plan, pointers, result, unsafe)
         again = False
-        plain = {p: e for p, e in plan.place.items() if not is_pointer(p)}
-        pointers = {p: e for p, e in plan.place.items() if is_pointer(p)}
-        for part in (*_batches(plain), *_batches(pointers)):
-            fetched = await fetch(self._sync, part)
-            result.failed.update(fetched.failed)
-            result.held.update(fetched.held)
-            unsafe |= {*fetched.held, *fetched.failed}
-            ready = [r for r in fetched.ready.values() if not _points_into(r, unsafe)]
-            for held in fetched.ready.values():
-                if held not in ready:
-                    result.held[held.path] = PathState.HELD_BACK
-                    await self._drop(held.name)
-            placed = await self._place(ready, plan.looks)
-            again |= await self._record(scope, placed, {r.path: r for r in ready}, result)
-            unsafe |= {*placed.again, *placed.held}
+        for part in _batches({p: e for p, e in plan.place.items() if not is_pointer(p)}):
+            ready = await self._fetch(part, result)
+            unsafe |= {*result.held, *result.failed}
+            again |= await self._place_some(scope, ready, plan, result, unsafe)
+        await self._hold_back(plan, pointers, result, unsafe)
+        ready = {path: one for path, one in pointers.items() if path in plan.place}
+        again |= await self._place_some(scope, ready, plan, result, unsafe)
+        for path in pointers.keys() - ready.keys():
+            await self._drop(pointers[path].name)
         deletes = {p: f for p, f in plan.trash.items() if f is not None}
         if deletes and not again:
             placed = await self._trash(deletes)
             again |= await self._record(scope, placed, {}, result)
         return again
+
+    async def _fetch(
+        self, entries: dict[CachePath, Entry], result: Pulled
+    ) -> dict[CachePath, Fetched]:
+        fetched = await fetch(self._sync, entries)
+        result.failed.update(fetched.failed)
+        result.held.update(fetched.held)
+        return fetched.ready
+
+    async def _place_some(
+        self,
+        scope: Scope,
+        ready: dict[CachePath, Fetched],
+        plan: Plan,
+        result: Pulled,
+        unsafe: set[CachePath],
+    ) -> bool:
+        placed = await self._place(list(ready.values()), plan.looks)
+        unsafe |= {*placed.again, *placed.held}
+        return await self._record(scope, placed, ready, result)
+
+    async def _hold_back(
+        self,
+        plan: Plan,
+        pointers: dict[CachePath, Fetched],
+        result: Pulled,
+        unsafe: set[CachePath],
+    ) -> None:
+        """Take out of the plan what waits for a path that is not in order."""
+        if not unsafe:
+            return
+        near = tuple(unsafe)
+        named = await self._sync.threads.io(lambda: local_pointers(self._sync.tree, near))
+        for path, one in pointers.items():
+            target = pointer_target(path, one.head)
+            if target is not None:
+                named[path] = target
+        for path in held_back((*plan.place, *plan.trash), unsafe, named) - unsafe:
+            plan.place.pop(path, None)
+            plan.trash.pop(path, None)
+            result.held[path] = PathState.HELD_BACK
 
     async def _place(
         self,
@@ -306,9 +349,3 @@ def _digest(file: LocalFile | None) -> Sha256 | None:
 def _batches(entries: dict[CachePath, Entry]) -> list[dict[CachePath, Entry]]:
     items = sorted(entries.items())
     return [dict(items[start : start + BATCH]) for start in range(0, len(items), BATCH)]
-
-
-def _points_into(ready: Fetched, unsafe: set[CachePath]) -> bool:
-    """Is this a pointer to a directory in which something is not in place?  (section 6)."""
-    target = pointer_target(ready.path, ready.head)
-    return target is not None and any(path.startswith(target + "/") for path in unsafe)

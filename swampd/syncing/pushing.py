@@ -15,22 +15,24 @@ import structlog
 from swampd.domain import heads
 from swampd.domain.entries import Entry, Record, Tombstone
 from swampd.domain.limits import too_many_deletes
-from swampd.domain.pointers import is_pointer, pointer_target
+from swampd.domain.pointers import held_back, is_pointer
 from swampd.domain.states import ConflictKind, Halt, PathState
 from swampd.domain.values import CachePath, Scope, Seq, Wid
 from swampd.errors import LockLost, PushFailed
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
-from swampd.ports import FileRead
 from swampd.syncing import ledger, local_ledger, plans
 from swampd.syncing.committing import Committed, commit, find_out
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.mirroring import Mirror
+from swampd.syncing.pointing import local_pointers
 from swampd.syncing.pulling import apply_agreed
 from swampd.syncing.survey import Survey, survey
 from swampd.syncing.uploading import Uploaded, Uploader, inline_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from swampd.indexing.ledger import KnownHead
     from swampd.locking.lease import Lease
     from swampd.ports import Transaction
@@ -102,7 +104,7 @@ class Pusher:
         bases, children = await self._sync.journal.read(
             lambda tx: (rows.bases_in(tx, scope), heads_ledger.children_of(tx, scope))
         )
-        seen = await self._sync.threads.io(lambda: survey(self._sync.tree, scope, children, bases))
+        seen = await self._sync.threads.cpu(lambda: survey(self._sync.tree, scope, children, bases))
 
         def work(tx: Transaction) -> None:
             local_ledger.clear_scope_states(tx, scope, LOCAL_STATES)
@@ -164,7 +166,7 @@ class Pusher:
             uploaded = await self._upload(lease, known, plan)
             records = {**uploaded.records, **await self._tombstones(plan, known)}
             await self._keep_conflicts(scope, uploaded.conflicts, {}, result)
-            self._hold_uploads(plan, uploaded, records, result)
+            await self._hold_uploads(uploaded, records, result)
             await self._note_held(scope, uploaded)
             if not records:
                 return result
@@ -260,42 +262,33 @@ class Pusher:
 
         await self._sync.journal.write(work, durable=False)
 
-    async def _target(self, path: CachePath) -> str | None:
-        read = await self._sync.threads.io(lambda: self._sync.tree.read(path, keep=True))
-        body = read.body if isinstance(read, FileRead) else None
-        return pointer_target(path, body) if isinstance(body, bytes) else None
-
     async def _hold_back(self, plan: Plan) -> None:
         """A conflict or a busy path in a directory holds back it and its pointer (section 6)."""
-        pointers = [path for path in plan.push if is_pointer(path)]
-        targets: dict[CachePath, str] = {}
-        for path in pointers:
-            target = await self._target(path)
-            if target is not None:
-                targets[path] = target
         unsafe = {*plan.conflicts, *plan.held}
-        for pointer, target in targets.items():
-            inside = [p for p in (*plan.push, *plan.bury) if p.startswith(target + "/")]
-            if pointer in unsafe or any(p.startswith(target + "/") for p in unsafe):
-                for path in (pointer, *inside):
-                    plan.push.pop(path, None)
-                    plan.held[path] = PathState.HELD_BACK
+        if not unsafe:
+            return
+        for path in await self._waiting((*plan.push, *plan.bury), unsafe):
+            plan.push.pop(path, None)
+            plan.held[path] = PathState.HELD_BACK
         plan.bury = [path for path in plan.bury if path not in plan.held]
 
-    def _hold_uploads(
-        self,
-        plan: Plan,
-        uploaded: Uploaded,
-        records: dict[CachePath, Record],
-        result: Pushed,
+    async def _hold_uploads(
+        self, uploaded: Uploaded, records: dict[CachePath, Record], result: Pushed
     ) -> None:
-        """What could not be sent as planned stays marked; pointers to it stay with it."""
+        """What could not be sent as planned stays marked, and what must travel with it."""
         result.held.update(uploaded.held)
         unsafe = {*uploaded.held, *uploaded.conflicts}
         if not unsafe:
             return
-        for pointer in [path for path in plan.push if is_pointer(path)]:
-            folder = pointer.rpartition("/")[0]
-            if any(path.startswith(folder + "/") for path in unsafe) and pointer in records:
-                del records[pointer]
-                result.held[pointer] = PathState.HELD_BACK
+        for path in await self._waiting(tuple(records), unsafe):
+            del records[path]
+            result.held[path] = PathState.HELD_BACK
+
+    async def _waiting(
+        self, candidates: Iterable[CachePath], unsafe: set[CachePath]
+    ) -> set[CachePath]:
+        """Those of the candidates that wait for what is not in order."""
+        chosen = tuple(candidates)
+        near = [*unsafe, *(path for path in chosen if is_pointer(path))]
+        pointers = await self._sync.threads.io(lambda: local_pointers(self._sync.tree, near))
+        return held_back(chosen, unsafe, pointers) - unsafe
