@@ -321,17 +321,29 @@ class Workspace:
                 except SwampdError as error:
                     outcome.failed[scope] = error
             return outcome
-        named = await self._named(raw, local=False)
+        texts = list(raw)
+        named = await self._named(texts, local=False)
         asking = await self._asking(asker, {n.scope for n in named}, "pull")
+        await self._pull_named(named, asking, outcome, allow_deletes=allow_deletes)
+        # Again, for the declared scopes that the heads have just told of.
+        named = await self._named(texts, local=False)
+        await self._pull_named(named, asking, outcome, allow_deletes=allow_deletes)
+        return outcome
+
+    async def _pull_named(
+        self, named: list[Named], asking: Asking, outcome: Outcome, *, allow_deletes: bool
+    ) -> None:
+        """Pull those of these scopes that are not in the outcome yet."""
         for name in named:
             scope = scopes.top_scope(name.scope) if name.to_declare else name.scope
+            if scope in outcome.done or scope in outcome.failed:
+                continue
             try:
                 outcome.done[scope] = await self.desks.pull(
                     scope, asking, allow_deletes=allow_deletes
                 )
             except SwampdError as error:
                 outcome.failed[scope] = error
-        return outcome
 
     async def _declare_for_push(self, scope: Scope, asking: Asking) -> None:
         """A push of a deeper directory declares it, if there is anything in it to push."""

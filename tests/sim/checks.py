@@ -47,6 +47,66 @@ def fail(invariant: str, detail: str) -> None:
 # --- while it runs --------------------------------------------------------------------------------
 
 
+class Payload:
+    """S7, at every instant: what the heads say of a path can be read after each change of its
+    plain key, whoever's request that was and however late it landed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._manifests: dict[Wid, dict[CachePath, Record]] = {}
+        self._seen = 0
+
+    def check(self) -> None:
+        """Look at the mutations since the last call."""
+        log = self._world.network.log
+        for mutation in log[self._seen :]:
+            if not mutation.key.startswith("_control/"):
+                self._check_path(CachePath(mutation.key), mutation)
+        self._seen = len(log)
+
+    def _check_path(self, path: CachePath, mutation: Mutation) -> None:
+        record = self._record(path)
+        objects = self._world.network.objects
+        if isinstance(record, Entry) and not _can_be_read(self._world, objects, path, record):
+            fail("S7", f"{path} cannot be read after {mutation.operation} by {mutation.node}")
+
+    def _record(self, path: CachePath) -> Record | None:
+        top = self._head(scopes.top_of(path))
+        if top is None:
+            return None
+        for child, state in top.children.items():
+            if scopes.contains(child, path):
+                head = self._head(child)
+                if head is not None:
+                    return self._in_head(head, path)
+                pending = state.pending
+                return (
+                    self._rows(Wid(pending), child).get(path) if isinstance(pending, str) else None
+                )
+        return self._in_head(top, path)
+
+    def _head(self, scope: Scope) -> Head | None:
+        stored = self._world.network.objects.look(self._world.keys.head(scope))
+        decoded = codec.decode_head(stored.body, scope) if stored is not None else None
+        return decoded.head if isinstance(decoded, DecodedHead) else None
+
+    def _in_head(self, head: Head, path: CachePath) -> Record | None:
+        if path in head.delta:
+            return head.delta[path]
+        for ref in head.manifests:
+            record = self._rows(ref.wid, head.scope).get(path)
+            if record is not None:
+                return record
+        return None
+
+    def _rows(self, wid: Wid, scope: Scope) -> dict[CachePath, Record]:
+        if wid not in self._manifests:
+            stored = self._world.network.objects.look(self._world.keys.manifest(wid))
+            manifest = codec.decode_manifest(stored.body, scope) if stored is not None else None
+            self._manifests[wid] = manifest.entries if isinstance(manifest, Manifest) else {}
+        return self._manifests[wid]
+
+
 def check_holders(world: World) -> None:
     """L6: no two machines are `valid()` on one scope, or on a gate and something below it."""
     valid = [
@@ -172,6 +232,17 @@ def contents(head: Head, manifests: dict[Wid, bytes]) -> dict[CachePath, Record]
     return {p: r for p, r in found.items() if not heads.masked(p, head.children)}
 
 
+def digests_in_heads(world: World) -> set[str]:
+    """The digests of all contents that the heads have now."""
+    log = read_log(world)
+    return {
+        record.sha256
+        for history in log.heads.values()
+        for record in contents(history[-1][1], log.manifests).values()
+        if isinstance(record, Entry)
+    }
+
+
 def check_readable(world: World, log: Log) -> None:
     """S7: each entry's content can be read, redo or plain, as the store is now."""
     objects = world.network.objects
@@ -185,16 +256,17 @@ def check_readable(world: World, log: Log) -> None:
 def _can_be_read(world: World, objects: MemoryObjects, path: CachePath, entry: Entry) -> bool:
     if entry.redo is not None:
         if entry.redo.inline is not None:
-            return _digest(entry.redo.inline) == entry.sha256
+            return digest(entry.redo.inline) == entry.sha256
         staged = objects.look(world.keys.staged(entry.redo.staged or Wid("")))
-        return staged is not None and _digest(staged.body) == entry.sha256
+        return staged is not None and digest(staged.body) == entry.sha256
     stored = objects.look(world.keys.payload(path))
     if stored is None or entry.token is None or not objects.same(stored.token, entry.token):
         return False
-    return _digest(stored.body) == entry.sha256
+    return digest(stored.body) == entry.sha256
 
 
-def _digest(body: bytes) -> str:
+def digest(body: bytes) -> str:
+    """sha256, as entries have it."""
     return hashlib.sha256(body).hexdigest()
 
 
@@ -239,11 +311,11 @@ def check_converged(world: World, log: Log) -> None:
             if isinstance(record, Entry):
                 wanted[path] = record.sha256
     for node in world.nodes:
-        here = {p: _digest(c) for p, c in node.tree.files().items()}
+        here = {p: digest(c) for p, c in node.tree.files().items()}
         if here != wanted:
             fail("S1", f"{node.name} differs from the heads: {_difference(here, wanted)}")
     plain = {
-        row.key: _digest(world.network.objects.look(row.key).body)  # type: ignore[union-attr]
+        row.key: digest(world.network.objects.look(row.key).body)  # type: ignore[union-attr]
         for row in world.network.objects.list(RemoteKey("")).rows
         if not row.key.startswith("_control/")
     }
@@ -275,14 +347,14 @@ def check_nothing_lost(world: World, log: Log, history: History) -> None:
     had seen it wrote over it."""
     kept: set[str] = set()
     for node in world.nodes:
-        kept |= {_digest(c) for c in node.tree.files().values()}
-        kept |= {_digest(c) for c in node.tree.private_files().values()}
+        kept |= {digest(c) for c in node.tree.files().values()}
+        kept |= {digest(c) for c in node.tree.private_files().values()}
     for head_history in log.heads.values():
         for record in contents(head_history[-1][1], log.manifests).values():
             if isinstance(record, Entry):
                 kept.add(record.sha256)
     for content, path in history.written.items():
-        if content not in history.superseded and _digest(content) not in kept:
+        if content not in history.superseded and digest(content) not in kept:
             fail("S2", f"{content[:40]!r} written to {path} is nowhere")
 
 
@@ -291,7 +363,7 @@ def check_acknowledged(log: Log, history: History) -> None:
     committed = _ever_committed(log)
     for told in history.acknowledged:
         for name, content in told.files.items():
-            if committed.get((name, _digest(content)), float("inf")) > told.time:
+            if committed.get((name, digest(content)), float("inf")) > told.time:
                 what = f"{name} {content[:24]!r} is in no head"
                 fail("S12", f"{told.node} was told that {told.scope} is pushed, {what}")
 
@@ -342,7 +414,7 @@ def check_clean(world: World) -> None:
         for path, base, record in node.disk.connection.read(_applied):
             if not isinstance(record, Entry) or record.content != base.content:
                 fail("S5", f"{node.name}: {path} counts as clean and is not that of the head")
-            if path in files and _digest(files[path]) != base.content.sha256:
+            if path in files and digest(files[path]) != base.content.sha256:
                 fail("S5", f"{node.name}: {path} has other bytes than its base")
 
 

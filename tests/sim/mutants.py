@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from swampd.domain import heads, leases, planning
+from swampd.domain import leases, planning
 from swampd.domain.leases import LockState, Sighting
 from swampd.domain.planning import Present, Step
 from swampd.indexing import rows
@@ -121,11 +121,6 @@ def commit_without_cas() -> Any:
         return await real(self, key, body, token, metadata)
 
     return _patched((store.SimStore, "replace", replace))
-
-
-def recent_ignored() -> Any:
-    """A writer whose reply was lost does not find itself in the head."""
-    return _patched((heads, "names_commit", lambda _head, _wid: False))
 
 
 def sent_without_look() -> Any:
@@ -243,7 +238,6 @@ MUTANTS = (
     Mutant("broken_is_free", "lease", broken_is_free, 60),
     Mutant("epoch_stays", "lease", epoch_stays, 10),
     Mutant("commit_without_cas", "payload", commit_without_cas, 40),
-    Mutant("recent_ignored", "payload", recent_ignored, 60),
     Mutant("sent_without_look", "payload", sent_without_look, 10),
     Mutant("tombstone_without_head", "payload", tombstone_without_head, 60),
     Mutant("redo_dropped_unseen", "payload", redo_dropped_unseen, 60),

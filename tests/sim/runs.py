@@ -20,10 +20,10 @@ from swampd.syncing.conflicts import Side
 from swampd.syncing.local_ledger import conflicts
 from swampd.workspace import Asker
 from tests.sim import checks
-from tests.sim.checks import Violation
+from tests.sim.checks import Payload, Violation
 from tests.sim.loop import Deadlock, run
 from tests.sim.store import Faults
-from tests.sim.users import History, User
+from tests.sim.users import PATHS, History, User
 from tests.sim.world import World
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def silence() -> None:
     )
 
 
-def simulate(seed: int, nodes: int | None = None) -> Result:
-    """Run one seed; a broken invariant is in the result."""
+def simulate(seed: int, faults: Faults | None = None) -> Result:
+    """Run one seed; a broken invariant is in the result.  `faults`: instead of the seed's own."""
     result = Result(seed)
     holder: list[World] = []
     try:
-        run(_main(seed, nodes, result, holder))
+        run(_main(seed, faults, result, holder))
     except Violation as violation:
         result.violation, result.invariant = str(violation), violation.invariant
     except Deadlock as deadlock:
@@ -94,24 +94,26 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
     return "".join(traceback.format_exception(inner))
 
 
-async def _main(seed: int, nodes: int | None, result: Result, holder: list[World]) -> None:
-    world = World(seed, nodes or random.Random(seed).choice((2, 2, 2, 3)))
+async def _main(seed: int, faults: Faults | None, result: Result, holder: list[World]) -> None:
+    world = World(seed, random.Random(seed).choice((2, 2, 2, 3)))
     holder.append(world)
     history = History()
     result.counts = history.counts
     broken: list[BaseException] = []
-    world.network.watchers.append(lambda: _watch(world, broken))
+    payload = Payload(world)
+    world.network.watchers.append(lambda: _watch(world, payload, broken))
     for node in world.nodes:
         node.start()
         _interleave(world, node, history)
-    await _busy(world, history, broken)
+    await _busy(world, faults, history, broken)
     await _quiet(world, history, broken)
     checks.check_all(world, history)
 
 
-def _watch(world: World, broken: list[BaseException]) -> None:
+def _watch(world: World, payload: Payload, broken: list[BaseException]) -> None:
     try:
         checks.check_holders(world)
+        payload.check()
     except Violation as violation:
         broken.append(violation)
 
@@ -122,13 +124,14 @@ def _interleave(world: World, node: Node, history: History) -> None:
     inside: list[bool] = []
 
     def hook(step: str) -> None:
-        del step
-        if inside or node.life is None or node.life.dead:
+        if inside or node.life is None or node.life.dead or not world.network.faults.lost_reply:
             return
-        if world.network.faults.lost_reply and world.rng.random() < INTERLEAVE:
+        operation, _, path = step.partition(" ")
+        aimed = operation in ("exchange", "move_away") and path in PATHS
+        if world.rng.random() < (INTERLEAVE_AIMED if aimed else INTERLEAVE):
             inside.append(True)
             try:
-                user.edit()
+                user.edit(path if aimed else None)
             finally:
                 inside.pop()
             history.count("interleaved")
@@ -137,13 +140,17 @@ def _interleave(world: World, node: Node, history: History) -> None:
 
 
 INTERLEAVE = 0.004
+INTERLEAVE_AIMED = 0.1
+"""Just before a rename, at the very path that is renamed."""
 
 
-async def _busy(world: World, history: History, broken: list[BaseException]) -> None:
+async def _busy(
+    world: World, faults: Faults | None, history: History, broken: list[BaseException]
+) -> None:
     """Users act, the network misbehaves, daemons die."""
     rng = world.rng
     harsh = rng.choice((0.0, 0.01, 0.03, 0.08))
-    world.network.faults = Faults(
+    world.network.faults = faults or Faults(
         lost_request=harsh, lost_reply=harsh + 0.001, late=harsh / 2, failed=harsh, slow=harsh
     )
     users = [User(world, node, history, i) for node in world.nodes for i in range(2)]
@@ -200,8 +207,8 @@ async def _break(world: World, history: History) -> None:
 def _replace_cache(
     world: World, node: Node, history: History, backups: Mapping[str, Backup]
 ) -> None:
-    """Somebody empties the cache, or puts an older copy in its place: what was there and is not
-    in the copy they threw away knowingly."""
+    """Somebody empties the cache, or puts an older copy in its place: what was there only they
+    threw away knowingly; what the heads have is not theirs to lose (S4)."""
     gone_paths = tuple(node.tree.files())
     gone = set(node.tree.files().values()) | set(node.tree.private_files().values())
     if world.rng.random() < 0.5:
@@ -211,10 +218,12 @@ def _replace_cache(
         node.tree.restore(backups[node.name])
         history.count("restore")
     here = set(node.tree.files().values())
+    committed = checks.digests_in_heads(world)
     for path in (*gone_paths, *node.tree.files()):
         history.touched[node.name, path] = world.time
     for content in gone - here:
-        history.superseded.add(content)
+        if checks.digest(content) not in committed:
+            history.superseded.add(content)
     for content in here:
         history.written.setdefault(content, "restored")
         history.superseded.add(content)

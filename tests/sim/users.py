@@ -94,10 +94,10 @@ class User:
 
     # --- at the files -------------------------------------------------------------------------
 
-    def edit(self) -> None:
-        """Write, revert, rename or delete something."""
+    def edit(self, at: str | None = None) -> None:
+        """Write, revert, rename or delete something, at this path or anywhere."""
         rng, tree = self.world.rng, self.node.tree
-        path = rng.choice(PATHS)
+        path = at or rng.choice(PATHS)
         files = tree.files()
         choice = rng.random()
         old = files.get(path)

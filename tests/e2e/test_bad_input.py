@@ -1,0 +1,211 @@
+"""Bad input gets a clear error and an exit code, and loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.machines import tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Pair
+    from tests.e2e.machines import Machine
+
+GOOD = "repoId: r1\ndatastore:\n  type: directory\n  path: {store}\n"
+
+
+def configure(machine: Machine, text: str) -> None:
+    (machine.repo / ".swamp.yaml").write_text(text)
+
+
+def test_no_swamp_yaml(alone: Machine) -> None:
+    refused = alone.run("push", "--json")
+    assert refused.code == 10
+    assert refused.json["error"]["code"] == "no_repo"
+    assert "no .swamp.yaml in" in refused.err
+
+
+def test_malformed_yaml_is_told_with_its_place(alone: Machine) -> None:
+    configure(alone, "repoId: r1\ndatastore: [unclosed\n")
+    refused = alone.run("status")
+    assert refused.code == 10
+    assert ".swamp.yaml, line 3" in refused.err
+
+
+def test_an_unknown_key_names_the_nearest(alone: Machine, tmp_path: Path) -> None:
+    configure(alone, GOOD.format(store=tmp_path) + "  pth: /x\n")
+    refused = alone.run("status")
+    assert refused.code == 10
+    assert "unknown key 'pth'" in refused.err
+    assert "did you mean 'path'?" in refused.err
+
+
+@pytest.mark.parametrize("key", ["exclude", "directories", "namespace"])
+def test_a_key_that_is_not_built_is_refused(alone: Machine, tmp_path: Path, key: str) -> None:
+    configure(alone, GOOD.format(store=tmp_path) + f"  {key}: x\n")
+    refused = alone.run("push", "--json")
+    assert refused.code == 10
+    assert refused.json["error"]["code"] == "not_built"
+    assert key in refused.err
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs", "filesystem"])
+def test_a_type_that_is_not_built_is_refused(alone: Machine, kind: str) -> None:
+    configure(alone, f"repoId: r1\ndatastore:\n  type: {kind}\n  bucket: b\n")
+    refused = alone.run("push", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (10, "not_built")
+    set_up = alone.run("datastore", "setup", kind, "--bucket", "b", "--json")
+    assert (set_up.code, set_up.json["error"]["code"]) == (10, "not_built")
+
+
+def test_a_store_without_layout_asks_for_setup(alone: Machine, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    configure(alone, GOOD.format(store=tmp_path / "store"))
+    refused = alone.run("push", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (10, "no_layout")
+    assert "run `swampctl datastore setup`" in refused.err
+    alone.ok("datastore", "setup")
+    alone.ok("push")
+
+
+def test_a_populated_folder_is_not_written_to(alone: Machine, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "letter.txt").write_text("dear")
+    configure(alone, GOOD.format(store=store))
+    refused = alone.run("push", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (10, "not_a_swampd_datastore")
+    set_up = alone.run("datastore", "setup", "directory", "--path", str(store), "--json")
+    assert (set_up.code, set_up.json["error"]["code"]) == (10, "not_a_swampd_datastore")
+    assert [path.name for path in store.iterdir()] == ["letter.txt"]
+
+
+def test_a_store_that_is_away_is_no_loss(pair: Pair) -> None:
+    a, _, store = pair
+    a.write("data/f", "1")
+    a.ok("push")
+    a.ok("daemon", "stop")
+    store.rename(store.with_name("unmounted"))
+    away = a.run("push", "--json")
+    assert (away.code, away.json["error"]["code"]) == (1, "store_unavailable")
+    store.with_name("unmounted").rename(store)
+    a.write("data/f", "2")
+    a.ok("push")
+    assert (store / "data/f").read_text() == "2"
+
+
+def test_another_datastore_halts(pair: Pair, tmp_path: Path) -> None:
+    a, _, store = pair
+    a.write("data/f", "1")
+    a.ok("push")
+    a.ok("daemon", "stop")
+    other = tmp_path / "other"
+    yaml = a.repo / ".swamp.yaml"
+    before = yaml.read_text()
+    a.ok("datastore", "setup", "directory", "--path", str(other))
+    refused = a.run("push", "--json")
+    assert refused.code == 6
+    assert refused.json["error"]["fields"]["halt"] == "datastore_changed"
+    assert tree(other) == {}
+    yaml.write_text(before)
+    a.write("data/f", "2")
+    a.ok("push")
+    assert (store / "data/f").read_text() == "2"
+
+
+def test_another_store_for_an_open_cache_is_refused_naming_both(
+    pair: Pair, tmp_path: Path
+) -> None:
+    a, _, store = pair
+    a.ok("status")
+    other = tmp_path / "other"
+    refused = a.run("status", SWAMP_DATASTORE=f"directory:{other}")
+    assert refused.code == 10
+    assert str(store) in refused.err
+    assert str(other) in refused.err
+
+
+def test_the_variable_replaces_the_store(alone: Machine, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    alone.set_up(store)
+    alone.ok("daemon", "stop")
+    configure(alone, GOOD.format(store=tmp_path / "elsewhere"))
+    found = alone.ok("datastore", "status", "--json", SWAMP_DATASTORE=f"directory:{store}").json
+    assert found["named_by"] == "SWAMP_DATASTORE"
+    assert {row["verdict"] for row in found["verdicts"]} == {"kept"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("push", "../x"),
+        ("push", "a//b"),
+        ("lock", "acquire", "secrets/x"),
+        ("lock", "acquire", ""),
+        ("lock", "acquire"),
+        ("lock", "acquire", "x", "--ttl", "1h"),
+        ("lock", "acquire", "x", "--wait", "soon"),
+        ("lock", "frobnicate"),
+        ("psuh",),
+        ("push", "--nonsense"),
+        (),
+    ],
+)
+def test_usage_errors_are_exit_2(pair: Pair, words: tuple[str, ...]) -> None:
+    a, _, _ = pair
+    if not words:
+        assert "usage: swampctl" in a.ok().out
+        return
+    refused = a.run(*words)
+    assert refused.code == 2, refused
+    assert refused.err.startswith("error: ")
+
+
+def test_a_cache_that_was_emptied_comes_back(pair: Pair) -> None:
+    a, b, _ = pair
+    for number in range(5):
+        a.write(f"data/f{number}", str(number))
+    a.ok("push")
+    a.ok("daemon", "stop")
+    cache = a.cache
+    a.ok("daemon", "stop")
+    shutil.rmtree(cache)
+    a.ok("push")
+    a.ok("pull")
+    b.ok("pull")
+    assert len(b.files()) == 5
+    assert {n: r[0] for n, r in a.files().items()} == {n: r[0] for n, r in b.files().items()}
+
+
+def test_a_cache_that_vanishes_under_the_daemon_halts(pair: Pair) -> None:
+    a, _, store = pair
+    a.write("data/f", "1")
+    a.ok("push")
+    cache = a.cache
+    cache.rename(cache.with_name("gone"))
+    refused = a.run("push", "--json")
+    assert refused.code == 6, refused
+    cache.with_name("gone").rename(cache)
+    a.ok("push")
+    assert (store / "data/f").read_text() == "1"
+
+
+def test_links_and_sockets_are_listed_and_not_followed(pair: Pair) -> None:
+    a, b, _ = pair
+    a.write("data/f", "1")
+    (a.cache / "data" / "link").symlink_to("/etc/passwd")
+    os.mkfifo(a.cache / "data" / "pipe")
+    pushed = a.run("push", "--json")
+    assert pushed.code == 3
+    states = {
+        row["path"]: row["state"] for one in json.loads(pushed.out)["done"] for row in one["problems"]
+    }
+    assert states == {"data/link": "symlink", "data/pipe": "not_a_file"}
+    b.ok("pull")
+    assert list(b.files()) == ["data/f"]
