@@ -133,6 +133,7 @@ class Taker:
         seen = await self._known_free(want.scope)
         if seen is None and await self._book.known_epoch(want.scope):
             seen = await watch.look(want.scope)
+        raced = False
         while True:
             if seen is None or seen.is_free or await self._may_take(seen, own):
                 lease = await self._win(want, above, asker, seen)
@@ -144,7 +145,9 @@ class Taker:
                 watch.forget(want.scope)
                 seen = await watch.look(want.scope)
                 if seen is None or seen.is_free:
-                    self._check(want.scope, seen, asker)
+                    if raced:
+                        self._check(want.scope, seen, asker)
+                    raced = True  # the first refusal may only mean that we knew too little
                     continue
             await self._poll(want.scope, seen, asker)
             await watch.look_at_all(tuple(s for s in watched if s != want.scope))

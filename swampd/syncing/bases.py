@@ -41,8 +41,13 @@ class Bases:
         self._changing = asyncio.Lock()
 
     async def change(self, work: Callable[[Transaction], T]) -> T:
-        """Run a transaction that changes base: marker first, then the journal."""
+        """Run a transaction that changes base: the tree is synced, then the marker, the journal.
+
+        Base is durable, so the files it speaks of must be: one that a power cut takes back would
+        look like a delete (S4).
+        """
         async with self._changing:
+            await self._sync.threads.io(self._sync.tree.sync)
             generation = await self._sync.journal.read(_generation) + 1
             await self._write_marker(generation)
 
