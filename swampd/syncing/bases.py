@@ -44,12 +44,15 @@ class Bases:
         """Run a transaction that changes base: the tree is synced, then the marker, the journal.
 
         Base is durable, so the files it speaks of must be: one that a power cut takes back would
-        look like a delete (S4).
+        look like a delete (S4).  A marker that does not fit is left as it is: to write it would
+        pass off an emptied cache as ours, so the next check finds it and join mode begins.
         """
         async with self._changing:
             await self._sync.threads.io(self._sync.tree.sync)
-            generation = await self._sync.journal.read(_generation) + 1
-            await self._write_marker(generation)
+            generation = await self._sync.journal.read(_generation)
+            if await self._marker_fits(generation):
+                generation += 1
+                await self._write_marker(generation)
 
             def both(tx: Transaction) -> T:
                 _set_generation(tx, generation)
@@ -61,8 +64,9 @@ class Bases:
         """Raised with each change of base: a survey made under another one is stale."""
         return await self._sync.journal.read(_generation)
 
-    async def check(self) -> None:
-        """Does the marker fit?  If not, join mode begins.  Asked before every plan.
+    async def check(self) -> bool:
+        """Does the marker fit?  If not, join mode begins.  Asked before every plan, and again
+        after a survey: what is missing counts only if the cache was ours all along (S4).
 
         Raises errors.Halted when the cache directory itself is not there.
         """
@@ -73,12 +77,19 @@ class Bases:
                     Halt.CACHE_MISSING.way_out,
                     halt=Halt.CACHE_MISSING.value,
                 )
-            raw = await self._sync.threads.io(self._sync.tree.marker)
-            marker = decode_marker(raw) if raw is not None else None
             generation = await self._sync.journal.read(_generation)
-            if marker is not None and self._fits(marker, generation):
-                return
-            await self._begin_join(generation, marker)
+            if await self._marker_fits(generation):
+                return True
+            await self._begin_join(generation, await self._marker())
+            return False
+
+    async def _marker(self) -> Marker | None:
+        raw = await self._sync.threads.io(self._sync.tree.marker)
+        return decode_marker(raw) if raw is not None else None
+
+    async def _marker_fits(self, generation: int) -> bool:
+        marker = await self._marker()
+        return marker is not None and self._fits(marker, generation)
 
     def _fits(self, marker: Marker, generation: int) -> bool:
         """Ours, and the journal's generation or one ahead (a crash between the two writes)."""

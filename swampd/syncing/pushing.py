@@ -92,6 +92,8 @@ class Pusher:
         """What a push of this scope would do, on the head in the journal; no request."""
         await self._bases.check()
         seen = await self._survey(scope)
+        while not await self._bases.check():
+            seen = await self._survey(scope)
         return seen, await self._plan(scope, seen)
 
     async def needs_lease(self, scope: Scope, plan: Plan) -> bool:
