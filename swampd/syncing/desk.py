@@ -8,7 +8,7 @@ somebody who keeps it from pushing.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,8 @@ import structlog
 
 from swampd.domain import leases, scopes
 from swampd.domain.levels import Want
-from swampd.errors import LockBusy, LockTimeout
+from swampd.domain.states import Halt
+from swampd.errors import Halted, LockBusy, LockTimeout
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import committing, local_ledger, mirroring
@@ -27,7 +28,7 @@ from swampd.syncing.pushing import Pushed, Pusher
 from swampd.syncing.trash import empty_trash
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from swampd.domain.values import Scope
     from swampd.locking.keeper import Grant, Keeper
@@ -41,6 +42,21 @@ SETTLE_OTHERS_S: Final = 600.0
 """Others do it after so long, with jitter."""
 SETTLE_WAIT_S: Final = leases.patience_s(leases.DEFAULT_TTL_MS) + 2 * leases.LONGEST_POLL_S
 log = structlog.get_logger()
+
+
+@contextmanager
+def _working_in_the_cache(scope: Scope) -> Iterator[None]:
+    """What the cache's disk does to us (it is emptied, unmounted, broken) is an error for people,
+    not a bug: nothing was decided on it."""
+    try:
+        yield
+    except OSError as error:
+        raise Halted(
+            f"{scope}: the cache cannot be worked in now: {error}",
+            Halt.CACHE_MISSING.way_out,
+            scope=scope,
+            halt=Halt.CACHE_MISSING.value,
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +131,10 @@ class Desks:
 
     async def push(self, scope: Scope, asking: Asking, *, allow_deletes: bool = False) -> Pushed:
         """Push one scope.  Raises what `Pusher.push` raises, and errors.LockTimeout, LockBusy."""
+        with _working_in_the_cache(scope):
+            return await self._push(scope, asking, allow_deletes=allow_deletes)
+
+    async def _push(self, scope: Scope, asking: Asking, *, allow_deletes: bool) -> Pushed:
         await check_halts(self.sync, scope, allow_deletes=allow_deletes)
         await self._join(scope, asking)
         async with self._desk(scope):
@@ -131,6 +151,10 @@ class Desks:
 
     async def pull(self, scope: Scope, asking: Asking, *, allow_deletes: bool = False) -> Pulled:
         """Pull one scope: one conditional GET (none right after a claim), then what changed."""
+        with _working_in_the_cache(scope):
+            return await self._pull(scope, asking, allow_deletes=allow_deletes)
+
+    async def _pull(self, scope: Scope, asking: Asking, *, allow_deletes: bool) -> Pulled:
         await check_halts(self.sync, scope, allow_deletes=allow_deletes)
         await self.bases.check()
         await self._join(scope, asking)
@@ -145,6 +169,10 @@ class Desks:
 
     async def apply(self, scope: Scope, *, allow_deletes: bool = False) -> Pulled:
         """Apply an already adopted head (after a LIST told which ones changed); no request."""
+        with _working_in_the_cache(scope):
+            return await self._apply(scope, allow_deletes=allow_deletes)
+
+    async def _apply(self, scope: Scope, *, allow_deletes: bool) -> Pulled:
         await check_halts(self.sync, scope, allow_deletes=allow_deletes)
         await self._join(scope, Asking("join", 60.0))
         async with self._desk(scope):

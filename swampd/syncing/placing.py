@@ -47,7 +47,17 @@ class Placer:
         self.result = Placed()
 
     def place(self, ready: Fetched, saw: LocalFile | None) -> None:
-        """Put a download in its place: over nothing, or over the file that the plan saw."""
+        """Put a download in its place: over nothing, or over the file that the plan saw.
+
+        Where somebody takes the private area away meanwhile (an emptied cache), it is planned
+        again.
+        """
+        try:
+            self._place(ready, saw)
+        except FileNotFoundError:
+            self.result.again.append(ready.path)
+
+    def _place(self, ready: Fetched, saw: LocalFile | None) -> None:
         if saw is None:
             problem = self._tree.place_new(ready.name, ready.path)
         else:
@@ -62,7 +72,13 @@ class Placer:
         self._look_again(ready)
 
     def trash(self, path: CachePath, name: str, saw: LocalFile) -> None:
-        """Move the file that the plan saw to trash."""
+        """Move the file that the plan saw to trash; as `place` when the area is gone."""
+        try:
+            self._trash(path, name, saw)
+        except FileNotFoundError:
+            self.result.again.append(path)
+
+    def _trash(self, path: CachePath, name: str, saw: LocalFile) -> None:
         problem = self._tree.move_to_tmp(path, name)
         if problem is PlaceProblem.ABSENT:
             self.result.gone.append(path)

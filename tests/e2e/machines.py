@@ -76,9 +76,7 @@ class Machine:
 
     # --- commands -----------------------------------------------------------------------------
 
-    def start(
-        self, *words: str, cwd: Path | None = None, **environ: str
-    ) -> subprocess.Popen[str]:
+    def start(self, *words: str, cwd: Path | None = None, **environ: str) -> subprocess.Popen[str]:
         """Begin `swampctl WORDS`."""
         return self.spawn([str(BIN / "swampctl"), *words], cwd=cwd, **environ)
 

@@ -118,9 +118,7 @@ def test_another_datastore_halts(pair: Pair, tmp_path: Path) -> None:
     assert (store / "data/f").read_text() == "2"
 
 
-def test_another_store_for_an_open_cache_is_refused_naming_both(
-    pair: Pair, tmp_path: Path
-) -> None:
+def test_another_store_for_an_open_cache_is_refused_naming_both(pair: Pair, tmp_path: Path) -> None:
     a, _, store = pair
     a.ok("status")
     other = tmp_path / "other"

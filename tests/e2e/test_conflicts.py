@@ -42,9 +42,7 @@ def test_the_rest_of_the_scope_syncs_on(pair: Pair) -> None:
     assert (a.cache / "data/other").read_text() == "o"
 
 
-@pytest.mark.parametrize(
-    ("side", "expected"), [("--ours", "from b"), ("--theirs", "from a")]
-)
+@pytest.mark.parametrize(("side", "expected"), [("--ours", "from b"), ("--theirs", "from a")])
 def test_resolving_takes_a_side(pair: Pair, side: str, expected: str) -> None:
     disagree(pair)
     a, b, _ = pair

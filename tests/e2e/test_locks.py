@@ -193,8 +193,7 @@ def test_counting_from_eight_clients_loses_none(pair: Pair) -> None:
     a.write(f"{SCOPE}/F", "0\n")
     a.ok("push", SCOPE)
     script = (
-        'n=$(cat "$SWAMP_SCOPE_PATH/F"); echo "saw $n";'
-        ' echo $((n + 1)) > "$SWAMP_SCOPE_PATH/F"'
+        'n=$(cat "$SWAMP_SCOPE_PATH/F"); echo "saw $n"; echo $((n + 1)) > "$SWAMP_SCOPE_PATH/F"'
     )
     loop = f"""for i in 1 2 3 4 5 6 7 8 9 10; do
         swampctl lock run {SCOPE} --wait 200s -- sh -c '{script}' || exit $?

@@ -76,7 +76,9 @@ def test_a_deeper_directory_becomes_a_scope_by_pushing_it(pair: Pair) -> None:
     a.ok("push", "data/aws/x/")
     b.ok("pull")
     assert list(b.files()) == ["data/aws/x/f"]
-    scopes = {row["scope"]: row["declared"] for row in b.ok("scope", "list", "--json").json["scopes"]}
+    scopes = {
+        row["scope"]: row["declared"] for row in b.ok("scope", "list", "--json").json["scopes"]
+    }
     assert scopes["data/aws/x"] is True
 
 

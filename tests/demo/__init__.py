@@ -1,0 +1,1 @@
+"""`make demo`: two machines, one datastore, step by step."""
