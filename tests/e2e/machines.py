@@ -103,7 +103,7 @@ class Machine:
 
     def ok(self, *words: str, cwd: Path | None = None, **environ: str) -> Result:
         """The same, which must succeed."""
-        result = self.run(*words, cwd=cwd, **environ)
+        result = finished(self.start(*words, cwd=cwd, **environ))
         assert result.code == 0, f"{self.name}: swampctl {' '.join(words)}: {result}"
         return result
 
@@ -194,7 +194,7 @@ def finished(process: subprocess.Popen[str], limit_s: float = LIMIT_S) -> Result
 
 
 def alive(pid: int) -> bool:
-    """Is it running?  (A zombie that nobody has waited for is not.)"""
+    """Is it running?  A zombie that nobody has waited for is not."""
     try:
         raw = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

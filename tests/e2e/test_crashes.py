@@ -10,6 +10,7 @@ from tests.e2e.machines import tree, until
 from tests.e2e.test_transfer import FILES, copy_packages
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.e2e.conftest import Pair
@@ -34,6 +35,15 @@ def inodes(root: Path) -> dict[str, int]:
     return found
 
 
+def arrive(root: Path, goal: int, command: subprocess.Popen[str]) -> None:
+    """Wait until so many files are there, or the command has ended."""
+    until(
+        lambda: command.poll() is not None or len(inodes(root)) >= goal,
+        f"{goal} files are in {root}",
+        60,
+    )
+
+
 @pytest.mark.timeout(400)
 def test_a_push_that_is_killed_again_and_again_converges(pair: Pair) -> None:
     a, b, store = pair
@@ -43,11 +53,7 @@ def test_a_push_that_is_killed_again_and_again_converges(pair: Pair) -> None:
         before = inodes(store)
         goal = min(FILES, FILES * (moment + 1) // MOMENTS)
         pushing = a.start("push")
-        until(
-            lambda goal=goal, run=pushing: run.poll() is not None or len(inodes(store)) >= goal,
-            f"{goal} objects are in the store",
-            60,
-        )
+        arrive(store, goal, pushing)
         a.kill()
         pushing.communicate(timeout=30)
         now = inodes(store)
@@ -75,11 +81,7 @@ def test_a_pull_that_is_killed_again_and_again_converges(pair: Pair) -> None:
         before = inodes(cache)
         goal = FILES * (moment + 1) // (MOMENTS + 1)
         pulling = b.start("pull")
-        until(
-            lambda goal=goal, run=pulling: run.poll() is not None or len(inodes(cache)) >= goal,
-            f"{goal} files are in the cache",
-            60,
-        )
+        arrive(cache, goal, pulling)
         b.kill()
         pulling.communicate(timeout=30)
         now = inodes(cache)

@@ -200,7 +200,9 @@ def test_health_and_reflection_are_on(alone: Machine) -> None:
     with grpc.insecure_channel(f"unix:{path}", options=options) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         for name in ("", "swampd.v1.LockService"):
-            answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
+            answer = health.Check(  # type: ignore[attr-defined]  # the stubs name only the async one
+                health_pb2.HealthCheckRequest(service=name), timeout=10
+            )
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         services = set(ProtoReflectionDescriptorDatabase(channel).get_services())
     assert {"swampd.v1.DaemonService", "swampd.v1.SyncService"} <= services
