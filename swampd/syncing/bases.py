@@ -19,7 +19,7 @@ from swampd.errors import Halted
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.ports import Kind, Seen
-from swampd.syncing import local_ledger
+from swampd.syncing import ledger, local_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,7 @@ class Bases:
         def work(tx: Transaction) -> None:
             rows.drop_all_bases(tx)
             local_ledger.begin_join(tx, local)
+            ledger.forget_commits(tx)
             _set_generation(tx, generation)
 
         await self._sync.journal.write(work)

@@ -108,7 +108,13 @@ def _change(record: Record, file: LocalFile | None) -> Change:
 
 
 def finish(tx: Transaction, intent: CommitIntent) -> None:
-    """The commit is in the history: base becomes what was sent (section 5.6)."""
+    """The commit is in the history: base becomes what was sent (section 5.6).
+
+    Not so when join mode began meanwhile and forgot the intent: the cache is another one, and what
+    is in it has not seen this commit.
+    """
+    if not ledger.is_open(tx, intent.wid):
+        return
     for path, change in intent.changes.items():
         sent = ledger.content_of_change(change)
         if sent is None:

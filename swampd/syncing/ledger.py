@@ -147,6 +147,17 @@ def begin_commit(tx: Transaction, intent: CommitIntent) -> None:
     )
 
 
+def is_open(tx: Transaction, wid: Wid) -> bool:
+    """Is the fate of this commit still asked for?"""
+    return bool(list(tx.execute("SELECT 1 FROM commit_intent WHERE wid = ?", (wid,))))
+
+
+def forget_commits(tx: Transaction) -> None:
+    """Join mode begins: the claim it begins with lets none of them land any more, and one that
+    has landed is met as the head's, not as ours."""
+    tx.execute("DELETE FROM commit_intent")
+
+
 def end_commit(tx: Transaction, wid: Wid) -> None:
     """Its fate is known."""
     tx.execute("DELETE FROM commit_intent WHERE wid = ?", (wid,))

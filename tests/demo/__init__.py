@@ -1,1 +1,1 @@
-"""`make demo`: two machines, one datastore, step by step."""
+"""`make demo`: two machines, one datastore, nothing lost; printed so that a person can follow."""
