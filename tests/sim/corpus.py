@@ -29,8 +29,8 @@ CORPUS = (
     10073,
     11308,
 )
-"""What they found, in that order of the hunt: gates of the own owner freed, decisions on a content
+"""What they found, in the order of the hunt: gates of the own owner freed, decisions on a content
 that nobody was shown, conflict copies lost in a power cut, entries of a declared child pushed by
-its parent, join mode that never met a tombstone, heads adopted out of order, a private area that vanished
-under a pull, a marker written over in an emptied cache, a commit of the life before found after
-the cache was replaced."""
+its parent, join mode that never met a tombstone, heads adopted out of order, a private area that
+vanished under a pull, a marker written over in an emptied cache, a commit of the life before found
+after the cache was replaced."""
