@@ -128,7 +128,7 @@ class Manifest:
 def _schema_of(raw: bytes, known: int) -> Damaged | TooNew | None:
     try:
         schema = msgspec.json.decode(raw, type=_Schema).schema
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Damaged(str(error))
     return None if schema == known else TooNew(schema)
 
@@ -205,7 +205,7 @@ def decode_head(raw: bytes, scope: Scope) -> DecodedHead | Damaged | TooNew:
     try:
         row = _head_decoder.decode(raw)
         delta = _rows(scope, row.delta, refused)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Damaged(str(error))
     if row.scope != scope:
         return Damaged(f"it is the head of {row.scope!r}")
@@ -273,7 +273,7 @@ def decode_manifest(raw: bytes, scope: Scope) -> Manifest | Damaged | TooNew:
     try:
         row = _manifest_decoder.decode(plain)
         entries = _rows(scope, row.entries, refused)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Damaged(str(error))
     return Manifest(row.scope, row.datastore_id, entries, refused)
 
@@ -302,7 +302,7 @@ def decode_lock(raw: bytes, scope: Scope) -> LockRecord | Damaged | TooNew:
         return problem
     try:
         record = msgspec.json.decode(raw, type=LockRecord)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Damaged(str(error))
     return record if record.scope == scope else Damaged(f"it is the lock of {record.scope!r}")
 
@@ -319,5 +319,5 @@ def decode_layout(raw: bytes) -> Layout | Damaged | TooNew:
         return problem
     try:
         return msgspec.json.decode(raw, type=Layout)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Damaged(str(error))

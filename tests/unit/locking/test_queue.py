@@ -69,6 +69,13 @@ def test_who_gives_up_waiting_is_in_nobodys_way() -> None:
     assert granted(first, second, third) == [True, False, True]
 
 
+def test_a_turn_that_has_not_lined_up_would_wait_for_whom_it_excludes() -> None:
+    queue = LocalQueue()
+    first = enter(queue, "a", Want(DATA))
+    assert queue.in_the_way(Turn((Want(DATA),), "b", "")) is first
+    assert queue.in_the_way(Turn((Want(LOGS),), "b", "")) is None
+
+
 def test_leaving_twice_does_no_harm() -> None:
     queue = LocalQueue()
     first = enter(queue, "a", Want(DATA))
