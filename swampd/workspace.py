@@ -206,15 +206,14 @@ class Workspace:
         named = [await self.names.resolve(self._scope(text, allow_all=True)) for text in raw]
         wants = levels.in_order(levels.client_want(scope.scope) for scope in named)
         self.holds.refuse_twice(asker.owner, {want.scope for want in wants})
-        wait_s = asker.wait_s
-        if levels.sorts_before_held(wants, self.holds.wants_of(asker.owner)):
-            wait_s = 0.0
         fresh = tuple(n.scope for n in named if n.to_declare)
         tops = tuple(Want(scopes.top_scope(scope)) for scope in fresh)
+        taken = levels.in_order((*wants, *tops))
+        may_wait = not levels.sorts_before_held(taken, self.holds.wants_of(asker.owner))
         grant = await self.keeper.take(
-            levels.in_order((*wants, *tops)),
+            taken,
             owner=asker.owner.key,
-            wait_s=wait_s,
+            wait_s=asker.wait_s if may_wait else 0.0,
             ttl_ms=ttl_ms,
             purpose=purpose,
         )
@@ -349,10 +348,11 @@ class Workspace:
         """A push of a deeper directory declares it, if there is anything in it to push."""
         top = scopes.top_scope(scope)
         gates = asking.gates_over(scope)
+        wants = tuple(Want(s) for s in (top, scope) if s not in asking.leases)
         grant = await self.keeper.take(
-            tuple(Want(s) for s in (top, scope) if s not in asking.leases),
+            wants,
             owner=asking.owner,
-            wait_s=asking.wait_s,
+            wait_s=asking.patience(wants),
             purpose="declare",
             under=gates,
         )

@@ -59,22 +59,20 @@ def in_order(wants: Iterable[Want]) -> tuple[Want, ...]:
     for want in wants:
         known = unique.get(want.scope)
         unique[want.scope] = want if known is None else Want(want.scope, known.tree or want.tree)
-    return tuple(sorted(unique.values(), key=lambda want: (want.scope != scopes.ALL, want.scope)))
+    return tuple(sorted(unique.values(), key=_rank))
 
 
 def sorts_before_held(wants: Iterable[Want], held: Iterable[Want]) -> bool:
     """True when a client that holds `held` asks for something that sorts before it: it must not
-    wait then.  Its own drain of a gate over what it holds is no such thing."""
-    wanted = in_order(wants)
-    owned = tuple(held)
-    if not wanted or not owned:
-        return False
+    wait then, or two clients could wait for each other (section 3, several scopes; L11).
 
-    def key(want: Want) -> tuple[bool, Scope]:
-        return (want.scope != scopes.ALL, want.scope)
+    A gate over what it holds is no exception: somebody else below the gate may wait for just that.
+    What the client holds itself is passed by its drain, so with nobody in the way it has it at
+    once.
+    """
+    first = min((_rank(want) for want in wants), default=None)
+    return first is not None and any(first < _rank(mine) for mine in held)
 
-    first = wanted[0]
-    return any(
-        key(first) < key(mine) and not (first.tree and scopes.is_below(mine.scope, first.scope))
-        for mine in owned
-    )
+
+def _rank(want: Want) -> tuple[bool, Scope]:
+    return (want.scope != scopes.ALL, want.scope)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from swampd.domain import leases, scopes
-from swampd.domain.levels import Want
+from swampd.domain.levels import Want, sorts_before_held
 from swampd.domain.states import Halt
 from swampd.errors import Halted, LockBusy, LockTimeout
 from swampd.indexing import declaring
@@ -28,7 +28,7 @@ from swampd.syncing.pushing import Pushed, Pusher
 from swampd.syncing.trash import empty_trash
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from swampd.domain.values import Scope
     from swampd.locking.keeper import Grant, Keeper
@@ -82,6 +82,11 @@ class Asking:
         self.leases = dict(leases or {})
         self.purpose = purpose
 
+    def patience(self, wants: Iterable[Want]) -> float:
+        """How long it waits for these, in seconds: not at all for what sorts before what it holds
+        (section 3, several scopes)."""
+        return 0.0 if sorts_before_held(wants, map(Want, self.leases)) else self.wait_s
+
     def gates_over(self, scope: Scope) -> tuple[Lease, ...]:
         """The asker's own gates above a scope."""
         return tuple(
@@ -115,10 +120,11 @@ class Desks:
             mine.demand()
             yield mine
             return
+        wants = (Want(scope),)
         grant = await self._keeper.take(
-            (Want(scope),),
+            wants,
             owner=asking.owner,
-            wait_s=asking.wait_s,
+            wait_s=asking.patience(wants),
             purpose=asking.purpose,
             under=asking.gates_over(scope),
         )

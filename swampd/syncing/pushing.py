@@ -172,6 +172,7 @@ class Pusher:
             await self._note_held(scope, uploaded)
             if not records:
                 return result
+            await self._still_ours(scope, records)
             outcome = await commit(self._sync, self._bases, lease, known, records, uploaded.files)
             if isinstance(outcome, Committed):
                 result.kind = PushKind.COMMITTED
@@ -221,6 +222,19 @@ class Pusher:
                 path=path,
             )
         return uploaded
+
+    async def _still_ours(self, scope: Scope, records: dict[CachePath, Record]) -> None:
+        """Deletes go out only from a cache that is ours after the last file was read: one that was
+        emptied meanwhile took along the new name of what was moved (S2, S4)."""
+        if all(isinstance(record, Entry) for record in records.values()):
+            return
+        if not await self._bases.check():
+            raise PushFailed(
+                f"{scope}: the cache was emptied or replaced while it was pushed; nothing was "
+                "committed",
+                "see `swampctl status`, then push again",
+                scope=scope,
+            )
 
     async def _tombstones(self, plan: Plan, known: KnownHead | None) -> dict[CachePath, Record]:
         seq = Seq((known.head.seq if known is not None else 0) + 1)

@@ -1,0 +1,84 @@
+"""Locks of several local clients of one daemon: nobody waits for somebody who waits for him."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swampd.domain.levels import Want
+from swampd.domain.scopes import Covers
+from swampd.domain.values import Scope
+from swampd.errors import LockBusy
+from swampd.locking.holds import Owner
+from swampd.workspace import Asker
+from tests.workspace.machines import machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.workspace.machines import Machine
+
+FIRST = Owner("first")
+SECOND = Owner("second")
+LONG_S = 50.0
+
+
+async def until_waited_for(on: Machine, scope: str) -> None:
+    """Until some client of this daemon waits for a gate on this scope."""
+    queue = on.workspace.keeper.queue
+    for _ in range(1000):
+        if any(
+            want.scope == scope and want.tree and not turn.granted.is_set()
+            for turn in queue._turns
+            for want in turn.wants
+        ):
+            return
+        await on.workspace.ports.clock.sleep(0.005)
+    raise AssertionError(f"nobody waits for {scope}")
+
+
+def test_a_gate_over_what_one_holds_is_refused_when_another_waits_for_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            held = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(
+                    a.workspace.lock(["data"], Asker(SECOND, wait_s=LONG_S))
+                )
+                await until_waited_for(a, "data")
+                async with asyncio.timeout(5):
+                    with pytest.raises(LockBusy):
+                        await a.workspace.lock(["data"], Asker(FIRST, wait_s=LONG_S))
+                await a.workspace.release(held)
+                await a.workspace.release(await waiting)
+
+    asyncio.run(main())
+
+
+def test_a_gate_over_what_one_holds_is_had_when_nobody_is_in_the_way(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            below = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
+            gate = await a.workspace.lock(["data"], Asker(FIRST, wait_s=LONG_S))
+            assert gate.leases[Scope("data")].record.covers is Covers.TREE
+            await a.workspace.release(gate)
+            await a.workspace.release(below)
+
+    asyncio.run(main())
+
+
+def test_a_second_lock_that_must_declare_does_not_wait_for_its_top_level(tmp_path: Path) -> None:
+    async def main() -> None:
+        store, top = tmp_path / "store", Want(Scope("data"))
+        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+            held = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
+            other = await b.workspace.keeper.take((top,), owner="declares", wait_s=LONG_S)
+            async with asyncio.timeout(10):
+                with pytest.raises(LockBusy):
+                    await a.workspace.lock(["data/c"], Asker(FIRST, wait_s=LONG_S))
+            b.workspace.keeper.give_back(other)
+            await a.workspace.release(held)
+
+    asyncio.run(main())
