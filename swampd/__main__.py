@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
 import os
 import sys
 
@@ -27,6 +28,7 @@ def main() -> int:
         instance = claim(os.environ)
         from swampd.daemon import serve  # noqa: PLC0415 - heavy; a second daemon never gets here
 
+        gc.freeze()  # what is loaded stays for good: no collection looks at it again
         return serve(instance)
     except SwampdError as error:
         sys.stderr.write(f"error: {error.summary}\n")

@@ -114,7 +114,8 @@ PATH_WAYS_OUT: Final = {
         "run `swampctl pull PATH` later: whoever next holds the lock brings its object up"
     ),
     PathState.MISSING: (
-        "run `swampctl push PATH` on a machine that still has the file: that brings it back"
+        "the store lost its content: copy the file here from a machine that still has it, then"
+        " run `swampctl push PATH`: that brings it back"
     ),
     PathState.NAME_COLLISION: "rename one of the two names that collide",
     PathState.REFUSED_NAME: "rename it to a name that every store and file system can have",

@@ -7,6 +7,7 @@ revives it), L8 (release changes only my epoch and nonce), L14 (loss is told onc
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from swampd.locking.cas import Landed, Refused
 from swampd.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from swampd.domain.values import Epoch, Nonce, Scope, Token
     from swampd.locking.book import LockBook
@@ -129,6 +130,35 @@ class Lease:
             self._answered.set()
 
     # --- loss ---------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def guarding(self) -> AsyncIterator[None]:
+        """Work that is cancelled at once when the lease is lost (section 3, loss).
+
+        For what may be cut off anywhere; a commit is not, for it may be applied already.  Raises
+        errors.LockLost then; an error of the work itself comes out as it is.
+        """
+        lost = asyncio.Event()
+
+        def tell(_lease: Lease, _reason: Loss) -> None:
+            lost.set()
+
+        async def demand_when_lost() -> None:
+            await lost.wait()
+            self.demand()
+
+        self.on_loss(tell)
+        try:
+            async with asyncio.TaskGroup() as group:
+                guard = group.create_task(demand_when_lost())
+                try:
+                    yield
+                finally:
+                    guard.cancel()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            self._listeners = [one for one in self._listeners if one is not tell]
 
     def on_loss(self, listener: Callable[[Lease, Loss], None]) -> None:
         """Call this once when the lease is lost (at once if it is)."""

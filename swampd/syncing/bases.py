@@ -140,12 +140,19 @@ def _set_generation(tx: Transaction, generation: int) -> None:
 
 async def check_halts(sync: Sync, scope: Scope, *, allow_deletes: bool) -> None:
     """Raise errors.Halted if this scope is stopped for safety; `allow_deletes` is the decision
-    that lifts TOO_MANY_DELETES."""
+    that lifts TOO_MANY_DELETES.  What its head was the cause of is looked at again: one request,
+    for a halted scope only.
+
+    Raises what `HeadReader.refresh` raises.
+    """
     if allow_deletes:
         await sync.journal.write(
             lambda tx: heads_ledger.lift_halt(tx, scope, Halt.TOO_MANY_DELETES)
         )
     found = await sync.journal.read(lambda tx: heads_ledger.halts_of(tx, scope))
+    if any(halt is not Halt.TOO_MANY_DELETES for halt, _ in found):
+        await sync.reader.look_again(scope)
+        found = await sync.journal.read(lambda tx: heads_ledger.halts_of(tx, scope))
     for halt, detail in found:
         raise Halted(
             f"{scope} is halted: {halt.value} ({detail})",

@@ -72,6 +72,9 @@ async def commit(
     next_head = heads.committed(head, stamp, {**settled, **records})
     next_head = heads.with_seen_children(next_head, seen)
     folded = await sync.manifests.fold(next_head, lease)
+    changes = await sync.threads.cpu(
+        lambda: {path: _change(record, files.get(path)) for path, record in records.items()}
+    )
     intent = CommitIntent(
         stamp.wid,
         scope,
@@ -79,7 +82,7 @@ async def commit(
         head.seq,
         sync.clock.now(),
         sync.clock.boot_id,
-        {path: _change(record, files.get(path)) for path, record in records.items()},
+        changes,
     )
     await sync.journal.write(lambda tx: ledger.begin_commit(tx, intent))
     fate = await sync.writer.write(lease, folded.head, intent.token)

@@ -118,6 +118,14 @@ def states(tx: Transaction, scope: Scope | None = None) -> list[tuple[str, Scope
     return [(path, Scope(of), PathState(state), detail) for path, of, state, detail in rows]
 
 
+def in_state(tx: Transaction, scope: Scope, state: PathState) -> frozenset[str]:
+    """The paths of a scope that are in this state."""
+    found = tx.execute(
+        "SELECT path FROM path_state WHERE scope = ? AND state = ?", (scope, state.value)
+    )
+    return frozenset(path for (path,) in found)
+
+
 # --- conflicts ----------------------------------------------------------------------------------
 
 

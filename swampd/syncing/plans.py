@@ -90,6 +90,7 @@ def make_plan(
     uncommitted = ledger.uncommitted_paths(tx, scope)
     conflicted = {conflict.path: conflict for conflict in local_ledger.conflicts(tx, scope)}
     joining = local_ledger.joining(tx)
+    lost = local_ledger.in_state(tx, scope, PathState.MISSING)
     plan = Plan(looks=dict(looks))
     plan.known = next(
         (row[0] for row in tx.execute("SELECT count(*) FROM base WHERE scope = ?", (scope,))), 0
@@ -110,6 +111,8 @@ def make_plan(
             base_seq=base_seq,
             forgotten_seq=forgotten,
         )
+        if step is Step.AGREE and path in lost:
+            step = Step.PUSH  # this host has what the store has lost: it brings it back (section 4)
         if path in conflicted and step is not Step.AGREE:
             _stay_in_conflict(plan, conflicted[path], record)
         else:

@@ -139,11 +139,12 @@ class Puller:
         Pointers are fetched first: what is not in order holds back the directory that they name,
         and them (S8).
         """
-        pointers = await self._fetch({p: e for p, e in plan.place.items() if is_pointer(p)}, result)
+        named = await self._sync.threads.cpu(lambda: _pointers(plan.place))
+        pointers = await self._fetch(named, result)
         unsafe |= {*result.held, *result.failed}
         await self._hold_back(plan, pointers, result, unsafe)
         again = False
-        for part in _batches({p: e for p, e in plan.place.items() if not is_pointer(p)}):
+        for part in await self._sync.threads.cpu(lambda: _batches(plan.place)):
             ready = await self._fetch(part, result)
             unsafe |= {*result.held, *result.failed}
             again |= await self._place_some(scope, ready, plan, result, unsafe)
@@ -346,6 +347,11 @@ def _digest(file: LocalFile | None) -> Sha256 | None:
     return file.content.sha256 if file is not None else None
 
 
+def _pointers(entries: dict[CachePath, Entry]) -> dict[CachePath, Entry]:
+    return {path: entry for path, entry in entries.items() if is_pointer(path)}
+
+
 def _batches(entries: dict[CachePath, Entry]) -> list[dict[CachePath, Entry]]:
-    items = sorted(entries.items())
+    """All but the pointers, in parts."""
+    items = [(path, entries[path]) for path in sorted(entries) if not is_pointer(path)]
     return [dict(items[start : start + BATCH]) for start in range(0, len(items), BATCH)]

@@ -211,7 +211,8 @@ class Pusher:
     async def _upload(self, lease: Lease, known: KnownHead | None, plan: Plan) -> Uploaded:
         """Send the plan's files.  One store failure and nothing is committed (section 5.5)."""
         used = inline_bytes(known.head.delta) if known is not None else 0
-        uploaded = await Uploader(self._sync, lease, used).upload(plan.push)
+        async with lease.guarding():
+            uploaded = await Uploader(self._sync, lease, used).upload(plan.push)
         if uploaded.failed:
             path, why = next(iter(uploaded.failed.items()))
             raise PushFailed(
@@ -249,7 +250,8 @@ class Pusher:
     async def _mirror(self, lease: Lease) -> int:
         """After the commit: a lease that is gone by now leaves it to the next holder."""
         try:
-            return await Mirror(self._sync, lease).run()
+            async with lease.guarding():
+                return await Mirror(self._sync, lease).run()
         except LockLost as error:
             log.warning("mirror_left", scope=lease.scope, reason=error.summary)
             pending = await self._sync.journal.read(lambda tx: rows.pending_in(tx, lease.scope))

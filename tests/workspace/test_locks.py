@@ -10,7 +10,7 @@ import pytest
 from swampd.domain.levels import Want
 from swampd.domain.scopes import Covers
 from swampd.domain.values import Scope
-from swampd.errors import LockBusy
+from swampd.errors import LockBusy, LockLost
 from swampd.locking.holds import Owner
 from swampd.workspace import Asker
 from tests.workspace.machines import machine
@@ -80,5 +80,47 @@ def test_a_second_lock_that_must_declare_does_not_wait_for_its_top_level(tmp_pat
                     await a.workspace.lock(["data/c"], Asker(FIRST, wait_s=LONG_S))
             b.workspace.keeper.give_back(other)
             await a.workspace.release(held)
+
+    asyncio.run(main())
+
+
+def test_work_under_a_lease_ends_at_once_when_it_is_lost(tmp_path: Path) -> None:
+    async def main() -> None:
+        store, want = tmp_path / "store", Want(Scope("data"))
+        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+            grant = await a.workspace.keeper.take(
+                (want,), owner="worker", wait_s=LONG_S, ttl_ms=2000
+            )
+            lease = grant.leases[want.scope]
+            async with asyncio.TaskGroup() as group:
+                working = asyncio.Event()
+
+                async def work() -> None:
+                    async with lease.guarding():
+                        working.set()
+                        await asyncio.Event().wait()
+
+                async def breaks() -> None:
+                    await working.wait()
+                    await b.workspace.book.break_lock(want.scope, lease.epoch, now=True)
+
+                group.create_task(breaks())
+                with pytest.raises(LockLost):
+                    await asyncio.wait_for(work(), 10)
+            a.workspace.keeper.give_back(grant)
+
+    asyncio.run(main())
+
+
+def test_an_error_of_guarded_work_comes_out_as_it_is(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            grant = await a.workspace.keeper.take(
+                (Want(Scope("data")),), owner="worker", wait_s=LONG_S
+            )
+            with pytest.raises(ZeroDivisionError):
+                async with grant.leases[Scope("data")].guarding():
+                    raise ZeroDivisionError
+            a.workspace.keeper.give_back(grant)
 
     asyncio.run(main())
