@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from swampd.domain.codec import Damaged, TooNew, decode_layout
 from swampd.domain.layout import CONTROL, SCHEMA, Layout
 from swampd.domain.outcomes import Applied, Found
 from swampd.domain.values import DatastoreId, RemoteKey, Wid
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from swampd.stores.probe import ProbeReport
 
 _READY: Final = "ready"
-
-
-class _Schema(msgspec.Struct):
-    schema: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +104,17 @@ async def set_up(first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng) 
 
 
 def _decode(body: bytes, store: str) -> Layout:
-    try:
-        schema = msgspec.json.decode(body, type=_Schema).schema
-        if schema > SCHEMA:
-            raise SchemaTooNew(
-                f"the layout of {store} has schema {schema}, this version knows {SCHEMA}",
-                "upgrade swampd on this machine",
-                store=store,
-            )
-        return msgspec.json.decode(body, type=Layout)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    layout = decode_layout(body)
+    if isinstance(layout, TooNew):
+        raise SchemaTooNew(
+            f"the layout of {store} has schema {layout.schema}, this version knows {SCHEMA}",
+            "upgrade swampd on this machine",
+            store=store,
+        )
+    if isinstance(layout, Damaged):
         raise DamagedObject(
-            f"the layout of {store} cannot be read: {error}",
+            f"the layout of {store} cannot be read: {layout.reason}",
             "restore it from a version or a backup of the store",
             store=store,
-        ) from error
+        )
+    return layout

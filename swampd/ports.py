@@ -224,6 +224,10 @@ class FileTree(Protocol):
     def exchange_supported(self) -> bool:
         """False where the file system lacks RENAME_EXCHANGE (a shown capability)."""
 
+    @property
+    def folds_names(self) -> bool:
+        """True where names that differ in case or Unicode form are one name."""
+
     def present(self) -> bool:
         """Is the root there, and the same directory that was opened?"""
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from swampd.domain import scopes
+from swampd.domain.paths import KEY_LIMIT
+from swampd.domain.states import PathState
 from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import ledger, local_ledger
 
 if TYPE_CHECKING:
-    from swampd.domain.states import Halt, PathState
+    from swampd.domain.states import Halt
     from swampd.domain.values import Epoch, Scope, Seq
     from swampd.ports import Transaction
     from swampd.syncing.local_ledger import Conflict
@@ -66,11 +68,15 @@ async def unapplied(workspace: Workspace) -> int:
 
 
 def _report(tx: Transaction) -> Report:
+    refused = [
+        (key[:KEY_LIMIT], scope, PathState.REFUSED_NAME, reason)
+        for key, scope, reason in heads_ledger.refused(tx)
+    ]
     return Report(
         _scopes(tx),
         heads_ledger.halts(tx),
-        local_ledger.states(tx),
-        sum(_counts(tx, "refused_key").values()),
+        local_ledger.states(tx) + refused,
+        len(refused),
         len(local_ledger.joining(tx)),
         len(ledger.commits(tx)),
         len(local_ledger.conflicts(tx)),

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from swampd.domain import leases, levels, scopes
+from swampd.domain import leases, scopes
 from swampd.domain.levels import Want
 from swampd.domain.paths import PathProblem, parse_scope
 from swampd.errors import BadRequest, SwampdError
+from swampd.indexing.declaring import DeclaredMeanwhile
 from swampd.indexing.manifests import Manifests
 from swampd.indexing.reading import HeadReader
 from swampd.indexing.writing import HeadWriter
@@ -25,8 +26,9 @@ from swampd.locking.keeper import Keeper
 from swampd.locking.recovery import recover_leases
 from swampd.syncing.context import Sync
 from swampd.syncing.desk import Asking, Desks
+from swampd.syncing.granting import Granter, Terms
 from swampd.syncing.pulling import LEAST_FREE, Pulled
-from swampd.syncing.scoping import Named, ScopeNames
+from swampd.syncing.scoping import Named, ScopeNames, outermost
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from swampd.domain.layout import Keys
     from swampd.domain.leases import Identity
     from swampd.domain.values import DatastoreId, Scope
-    from swampd.locking.keeper import Grant
     from swampd.ports import Clock, FileTree, Journal, ObjectStore, Rng, Threads
     from swampd.syncing.pushing import Pushed
 
@@ -119,6 +120,7 @@ class Workspace:
         self.holds = Holds(journal)
         self.holds.on_loss(self._give_back_lost)
         self.names = ScopeNames(sync)
+        self._granter = Granter(sync, self.keeper, self.holds, self.desks, self.names)
         self._group: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self.ready = asyncio.Event()
@@ -203,76 +205,16 @@ class Workspace:
 
         Raises errors.BadRequest, AlreadyHeld, LockTimeout, LockBusy, LockLost, StoreUnavailable.
         """
-        named = [await self.names.resolve(self._scope(text, allow_all=True)) for text in raw]
-        wants = levels.in_order(levels.client_want(scope.scope) for scope in named)
-        self.holds.refuse_twice(asker.owner, {want.scope for want in wants})
-        fresh = tuple(n.scope for n in named if n.to_declare)
-        tops = tuple(Want(scopes.top_scope(scope)) for scope in fresh)
-        taken = levels.in_order((*wants, *tops))
-        may_wait = not levels.sorts_before_held(taken, self.holds.wants_of(asker.owner))
-        grant = await self.keeper.take(
-            taken,
-            owner=asker.owner.key,
-            wait_s=asker.wait_s if may_wait else 0.0,
-            ttl_ms=ttl_ms,
-            purpose=purpose,
-        )
-        try:
-            await self._declare(grant, fresh, wants)
-            for scope in grant.leases:
-                if scope != scopes.ALL:
-                    await self.desks.claim(grant.leases[scope])
-            hold = self._hold(grant, asker, wants, purpose, max_hold_s, life)
-            await self.holds.add(hold)
-        except BaseException:
-            self.keeper.give_back(grant)
-            raise
+        asked = [self._scope(text, allow_all=True) for text in raw]
+        terms = Terms(asker.wait_s, ttl_ms, purpose, max_hold_s, life or {})
+        hold = await self._granter.grant(asked, asker.owner, terms)
         try:
             if pull:
-                await self._pull_under(hold)
+                await self._granter.bring_up(hold)
         except BaseException:
             await self.release(hold)
             raise
         return hold
-
-    def _hold(
-        self,
-        grant: Grant,
-        asker: Asker,
-        wants: tuple[Want, ...],
-        purpose: str,
-        max_hold_s: float | None,
-        life: dict[str, Any] | None,
-    ) -> Hold:
-        ends_at = None if max_hold_s is None else self.ports.clock.now() + max_hold_s
-        token = self.ports.rng.uuid()
-        return Hold(token, asker.owner, wants, purpose, grant, ends_at, life or {})
-
-    async def _declare(
-        self, grant: Grant, fresh: tuple[Scope, ...], wants: tuple[Want, ...]
-    ) -> None:
-        """Declare what is not yet, under both leases; then give back the top-level ones."""
-        for scope in fresh:
-            top = scopes.top_scope(scope)
-            await self.desks.declare(grant.leases[scope], grant.leases[top])
-        wanted = {want.scope for want in wants}
-        for scope in tuple(grant.leases):
-            if scope not in wanted:
-                self.keeper.shrink(grant, scope)
-
-    async def _pull_under(self, hold: Hold) -> None:
-        """The snapshot that the holder is to work on."""
-        asking = Asking(hold.owner.key, 0.0, hold.leases)
-        for want in hold.wants:
-            if want.tree:
-                await self._pull_below(want.scope, asking)
-            else:
-                await self.desks.pull(want.scope, asking)
-
-    async def _pull_below(self, gate: Scope, asking: Asking) -> None:
-        for scope in await self.reader.refresh_all():
-            if scope == gate or scopes.is_below(scope, gate):
-                await self.desks.pull(scope, asking)
 
     async def release(self, hold: Hold) -> None:
         """End a hold.  Its leases linger for a moment, then are freed; ending it twice is fine."""
@@ -297,13 +239,22 @@ class Workspace:
         outcome = Outcome()
         for name in named:
             try:
-                if name.to_declare:
-                    await self._declare_for_push(name.scope, asking)
-                done = await self.desks.push(name.scope, asking, allow_deletes=allow_deletes)
-                outcome.done[name.scope] = done
+                for scope in await self._declared(name, asking):
+                    done = await self.desks.push(scope, asking, allow_deletes=allow_deletes)
+                    outcome.done[scope] = done
             except SwampdError as error:
                 outcome.failed[name.scope] = error
         return outcome
+
+    async def _declared(self, name: Named, asking: Asking) -> list[Scope]:
+        """The scope to push, declared; or what it means since somebody has declared another one
+        around or inside it."""
+        if name.to_declare:
+            try:
+                await self._declare_for_push(name.scope, asking)
+            except DeclaredMeanwhile:
+                return [one.scope for one in await self.names.meant(name.scope)]
+        return [name.scope]
 
     async def pull(
         self, raw: Iterable[str] | None, asker: Asker, *, allow_deletes: bool = False
@@ -311,9 +262,12 @@ class Workspace:
         """Pull these scopes, or every scope: one LIST, then what changed."""
         outcome = Outcome()
         if raw is None:
-            chosen = await self.reader.refresh_all()
-            asking = await self._asking(asker, set(chosen), "pull")
-            for scope in chosen:
+            found = await self.reader.refresh_all()
+            asking = await self._asking(asker, set(found.scopes), "pull")
+            outcome.failed.update(found.failed)
+            for scope in found.scopes:
+                if scope in outcome.failed:
+                    continue
                 try:
                     done = await self.desks.apply(scope, allow_deletes=allow_deletes)
                     outcome.done[scope] = done
@@ -369,7 +323,7 @@ class Workspace:
         for text in raw:
             for name in await self.names.meant(self._scope(text, allow_all=True)):
                 found[name.scope] = name
-        return [found[scope] for scope in sorted(found)]
+        return outermost(found[scope] for scope in sorted(found))
 
     async def _asking(self, asker: Asker, chosen: set[Scope], purpose: str) -> Asking:
         """The asker with the leases of the holds it may use; a lost one is told first."""

@@ -89,6 +89,15 @@ class PrivateArea:
             found = os.fstat(descriptor)
             return max(found.st_mtime_ns, found.st_ctime_ns)
 
+    def folds_names(self) -> bool:
+        """Does `tmp/`, which is there, answer to its name in capitals?"""
+        with area(self._root, "") as directory:
+            try:
+                os.stat(TMP.upper(), dir_fd=directory, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return True
+
     # --- scratch files ----------------------------------------------------------------------
 
     @contextmanager

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from swampd.ports import Kind, Seen, Stamp
 
 if TYPE_CHECKING:
     import os
+
+_LAST: Final = 2**63 - 1
+"""The largest number that SQLite keeps."""
 
 
 def kind_of(found: os.stat_result) -> Kind:
@@ -23,15 +26,23 @@ def kind_of(found: os.stat_result) -> Kind:
 
 
 def stamp_of(found: os.stat_result) -> Stamp:
-    """The facts whose change means that the bytes must be looked at again."""
+    """The facts whose change means that the bytes must be looked at again.
+
+    All of them fit the journal: a time after the year 2262 counts as the last one that does, an
+    inode or device number above 63 bits as a negative one.
+    """
     return Stamp(
-        found.st_dev,
-        found.st_ino,
+        _signed(found.st_dev),
+        _signed(found.st_ino),
         found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
+        max(-_LAST, min(found.st_mtime_ns, _LAST)),
+        max(-_LAST, min(found.st_ctime_ns, _LAST)),
         bool(found.st_mode & stat.S_IXUSR),
     )
+
+
+def _signed(number: int) -> int:
+    return number - 2**64 if number > _LAST else number
 
 
 def seen(path: str, found: os.stat_result) -> Seen:

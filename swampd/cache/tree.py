@@ -56,10 +56,11 @@ class LocalTree:
                     pass
             with area(self._root, TMP) as tmp:
                 self._renames = renaming.probe(tmp)
+            self._private = PrivateArea(self._root, self._renames)
+            self._folds_names = self._private.folds_names()
         except BaseException:
             self._root.close()
             raise
-        self._private = PrivateArea(self._root, self._renames)
 
     @classmethod
     def create(cls, location: Path | str) -> Self:
@@ -83,6 +84,11 @@ class LocalTree:
     def exchange_supported(self) -> bool:
         """Whether the file system of the private area has RENAME_EXCHANGE."""
         return self._renames.exchange
+
+    @property
+    def folds_names(self) -> bool:
+        """Whether the file system of the private area takes names of other case for one."""
+        return self._folds_names
 
     # --- the root ---------------------------------------------------------------------------
 

@@ -1,16 +1,19 @@
 """Documents as bytes: locks, heads, manifests, layout.  Keys sorted, compact JSON.
 
 What comes from a store is hostile: a document is decoded whole and checked, or refused as damaged;
-a bad row of a head never fails the rest, it is left out and named (section 8).
+no bytes at all make a decoder raise.  Bounds and forms stand in the types (`values`).  A row whose
+key is no cache path of the scope never fails the rest, it is left out and named (section 8); a
+child that cannot be does, since children decide which rows count at all.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -25,13 +28,19 @@ from swampd.domain.leases import LockRecord
 from swampd.domain.metadata import is_wid
 from swampd.domain.paths import PathProblem, parse_cache_path
 from swampd.domain.values import (
+    HEX_32,
+    HEX_64,
+    LEAST_TIME,
+    MOST_TIME,
     CachePath,
+    Count,
     DatastoreId,
     Epoch,
     Nonce,
     Scope,
     Seq,
     Sha256,
+    Time,
     Token,
     Wid,
 )
@@ -59,27 +68,30 @@ class TooNew:
 
 
 class _Schema(msgspec.Struct):
-    schema: int
+    schema: Count
 
 
-class _Row(msgspec.Struct, omit_defaults=True):
-    """An entry or a tombstone as it stands in JSON, before we know which."""
+class _Row(msgspec.Struct):
+    """An entry or a tombstone as it stands in JSON, before we know which.
 
-    wid: Wid
-    sha256: Sha256 | None = None
-    size: int | None = None
-    mtime_ns: int | None = None
+    Its ids are looked at when its key is known to be one: the row of a hostile key is not used.
+    """
+
+    wid: str
+    sha256: str | None = None
+    size: Count | None = None
+    mtime_ns: Time | None = None
     x: bool | None = None
     token: Token | None = None
     redo: Redo | None = None
     gone: bool = False
-    seq: int | None = None
-    at: int | None = None
+    seq: Seq | None = None
+    at: Time | None = None
     swept: bool | None = None
 
 
 class _HeadRow(msgspec.Struct, kw_only=True):
-    schema: int
+    schema: Count
     datastore_id: DatastoreId
     scope: Scope
     epoch: Epoch
@@ -96,7 +108,7 @@ class _HeadRow(msgspec.Struct, kw_only=True):
 
 
 class _ManifestRow(msgspec.Struct):
-    schema: int
+    schema: Count
     datastore_id: DatastoreId
     scope: Scope
     entries: dict[str, _Row]
@@ -104,7 +116,11 @@ class _ManifestRow(msgspec.Struct):
 
 _head_decoder: Final = msgspec.json.Decoder(_HeadRow)
 _manifest_decoder: Final = msgspec.json.Decoder(_ManifestRow)
+_lock_decoder: Final = msgspec.json.Decoder(LockRecord)
+_layout_decoder: Final = msgspec.json.Decoder(Layout)
+_schema_decoder: Final = msgspec.json.Decoder(_Schema)
 _row_decoder: Final = msgspec.json.Decoder(_Row)
+_are_ids: Final = re.compile(f"{HEX_32} {HEX_64}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +141,27 @@ class Manifest:
     refused: Mapping[str, PathProblem | str]
 
 
-def _schema_of(raw: bytes, known: int) -> Damaged | TooNew | None:
+class _HasSchema(Protocol):
+    @property
+    def schema(self) -> int: ...
+
+
+_Document = TypeVar("_Document", bound=_HasSchema)
+
+
+def _decode(
+    decoder: msgspec.json.Decoder[_Document], raw: bytes, known: int
+) -> _Document | Damaged | TooNew:
+    """A document of the schema that is known.  One of another schema need not fit the decoder."""
     try:
-        schema = msgspec.json.decode(raw, type=_Schema).schema
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Damaged(str(error))
-    return None if schema == known else TooNew(schema)
+        document = decoder.decode(raw)
+    except (ValueError, RecursionError) as error:
+        try:
+            schema = _schema_decoder.decode(raw).schema
+        except (ValueError, RecursionError):
+            schema = known
+        return Damaged(str(error)) if schema == known else TooNew(schema)
+    return document if document.schema == known else TooNew(document.schema)
 
 
 # --- rows -------------------------------------------------------------------------------------
@@ -140,35 +171,44 @@ def _as_row(record: Record) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(record, builtin_types=(bytes,))
     if isinstance(record, Tombstone):
         row["gone"] = True
+    else:
+        row["mtime_ns"] = min(max(record.mtime_ns, LEAST_TIME), MOST_TIME)
     return row
 
 
 def encode_record(record: Record) -> bytes:
-    """One entry or tombstone as JSON (the journal keeps it so)."""
+    """One entry or tombstone as JSON (the journal keeps it so).
+
+    The time of a file may be later than 64 bits of nanoseconds hold (the year 2262); what is
+    written is the latest time that they do.
+    """
     return _encoder.encode(_as_row(record))
 
 
 def decode_record(raw: bytes) -> Record:
     """What `encode_record` wrote.  Raises ValueError for anything else."""
-    return _record(_row_decoder.decode(raw))
+    try:
+        return _record(_row_decoder.decode(raw))
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
 
 
 def _record(row: _Row) -> Record:
-    staged = row.redo.staged if row.redo is not None else None
-    if not is_wid(row.wid) or not (staged is None or is_wid(staged)):
-        raise ValueError("a wid that is not 32 hex digits")
+    """Raises ValueError for what is neither."""
+    sure = is_wid(row.wid) if row.sha256 is None else _are_ids(f"{row.wid} {row.sha256}")
+    if not sure:
+        raise ValueError("a wid or sha256 that is not 32 or 64 hex digits")
+    sha256 = Sha256(row.sha256) if row.sha256 is not None else None
     if row.gone:
         if row.seq is None or row.at is None or row.swept is None:
-            message = "a tombstone without seq, at or swept"
-            raise ValueError(message)
-        return Tombstone(row.wid, row.sha256, Seq(row.seq), row.at, row.swept)
-    if row.sha256 is None or row.size is None or row.mtime_ns is None or row.x is None:
-        message = "an entry without sha256, size, mtime_ns or x"
-        raise ValueError(message)
-    if row.size < 0:
-        message = "an entry of negative size"
-        raise ValueError(message)
-    return Entry(row.size, row.sha256, row.mtime_ns, row.x, row.wid, row.token, row.redo)
+            raise ValueError("a tombstone without seq, at or swept")
+        return Tombstone(Wid(row.wid), sha256, row.seq, row.at, row.swept)
+    if sha256 is None or row.size is None or row.mtime_ns is None or row.x is None:
+        raise ValueError("an entry without sha256, size, mtime_ns or x")
+    redo = row.redo
+    if redo is not None and (redo.inline is None) == (redo.staged is None):
+        raise ValueError("a redo copy that is not in one place")
+    return Entry(row.size, sha256, row.mtime_ns, row.x, Wid(row.wid), row.token, redo)
 
 
 def _rows(
@@ -198,28 +238,17 @@ def encode_head(head: Head) -> bytes:
 
 def decode_head(raw: bytes, scope: Scope) -> DecodedHead | Damaged | TooNew:
     """A stored head of `scope`; rows that cannot be are left out and named."""
-    problem = _schema_of(raw, HEAD_SCHEMA)
-    if problem is not None:
-        return problem
-    refused: dict[str, PathProblem | str] = {}
-    try:
-        row = _head_decoder.decode(raw)
-        delta = _rows(scope, row.delta, refused)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        return Damaged(str(error))
+    row = _decode(_head_decoder, raw, HEAD_SCHEMA)
+    if not isinstance(row, _HeadRow):
+        return row
     if row.scope != scope:
         return Damaged(f"it is the head of {row.scope!r}")
-    pending = (child.pending for child in row.children.values())
-    named = (*(ref.wid for ref in row.manifests), *(p for p in pending if isinstance(p, str)))
-    if not all(is_wid(wid) for wid in named):
-        return Damaged("it names a manifest that is no wid")
-    children: dict[Scope, Child] = {}
-    for name, child in row.children.items():
-        path = parse_cache_path(name)
-        if isinstance(path, PathProblem) or not scopes.is_child(Scope(path), scope):
-            refused[name] = "not a child of this scope"
-        else:
-            children[Scope(path)] = child
+    refused: dict[str, PathProblem | str] = {}
+    try:
+        children = _children(scope, row.children, refused)
+        delta = _rows(scope, row.delta, refused)
+    except ValueError as error:
+        return Damaged(str(error))
     head = Head(
         datastore_id=row.datastore_id,
         scope=row.scope,
@@ -236,6 +265,26 @@ def decode_head(raw: bytes, scope: Scope) -> DecodedHead | Damaged | TooNew:
         delta=delta,
     )
     return DecodedHead(head, refused)
+
+
+def _children(
+    scope: Scope, named: Mapping[str, Child], refused: dict[str, PathProblem | str]
+) -> dict[Scope, Child]:
+    """Those that can be children of this scope; raises ValueError where one is inside another,
+    for it cannot be told then whose head speaks for the rows below."""
+    found: dict[Scope, Child] = {}
+    for name, child in named.items():
+        one, problem = Scope(name), parse_cache_path(name)
+        if isinstance(problem, PathProblem):
+            refused[name] = problem
+        elif not (scopes.is_child(one, scope) and scopes.fits_a_key(one)):
+            refused[name] = f"no child of the scope {scope}"
+        else:
+            found[one] = child
+    inner = scopes.nested(found)
+    if inner is not None:
+        raise ValueError(f"it names the child {inner!r}, which is inside another")
+    return found
 
 
 # --- manifests --------------------------------------------------------------------------------
@@ -266,14 +315,13 @@ def decode_manifest(raw: bytes, scope: Scope) -> Manifest | Damaged | TooNew:
         plain = _gunzip(raw)
     except (zlib.error, ValueError) as error:
         return Damaged(str(error))
-    problem = _schema_of(plain, HEAD_SCHEMA)
-    if problem is not None:
-        return problem
+    row = _decode(_manifest_decoder, plain, HEAD_SCHEMA)
+    if not isinstance(row, _ManifestRow):
+        return row
     refused: dict[str, PathProblem | str] = {}
     try:
-        row = _manifest_decoder.decode(plain)
         entries = _rows(scope, row.entries, refused)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except ValueError as error:
         return Damaged(str(error))
     return Manifest(row.scope, row.datastore_id, entries, refused)
 
@@ -297,14 +345,10 @@ def encode_lock(record: LockRecord) -> bytes:
 
 def decode_lock(raw: bytes, scope: Scope) -> LockRecord | Damaged | TooNew:
     """A stored lock record of `scope`."""
-    problem = _schema_of(raw, LOCK_SCHEMA)
-    if problem is not None:
-        return problem
-    try:
-        record = msgspec.json.decode(raw, type=LockRecord)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        return Damaged(str(error))
-    return record if record.scope == scope else Damaged(f"it is the lock of {record.scope!r}")
+    record = _decode(_lock_decoder, raw, LOCK_SCHEMA)
+    if not isinstance(record, LockRecord) or record.scope == scope:
+        return record
+    return Damaged(f"it is the lock of {record.scope!r}")
 
 
 def encode_layout(layout: Layout) -> bytes:
@@ -314,10 +358,4 @@ def encode_layout(layout: Layout) -> bytes:
 
 def decode_layout(raw: bytes) -> Layout | Damaged | TooNew:
     """The stored layout document."""
-    problem = _schema_of(raw, LAYOUT_SCHEMA)
-    if problem is not None:
-        return problem
-    try:
-        return msgspec.json.decode(raw, type=Layout)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        return Damaged(str(error))
+    return _decode(_layout_decoder, raw, LAYOUT_SCHEMA)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from swampd.domain.values import Content, Seq, Sha256, Token, Wid
+from swampd.domain.values import Content, Count, Seq, Sha256, Time, Token, Wid
 
 INLINE_LIMIT = 4 * 1024
 """A content of at most so many bytes may travel inside the head."""
@@ -17,7 +17,8 @@ INLINE_TOTAL = 64 * 1024
 
 
 class Redo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where the content is until the plain key holds it: in the head, or staged under a wid."""
+    """Where the content is until the plain key holds it: in the head, or staged under a wid, one of
+    the two."""
 
     inline: bytes | None = None
     staged: Wid | None = None
@@ -29,9 +30,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     With `redo`, `token` is what the plain key held before (None: nothing).
     """
 
-    size: int
+    size: Count
     sha256: Sha256
-    mtime_ns: int
+    mtime_ns: Time
     x: bool
     wid: Wid
     token: Token | None
@@ -52,7 +53,7 @@ class Tombstone(msgspec.Struct, frozen=True):
     wid: Wid
     sha256: Sha256 | None
     seq: Seq
-    at: int
+    at: Time
     swept: bool
 
 

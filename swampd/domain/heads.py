@@ -8,12 +8,22 @@ go to `delta`, which overflows into immutable manifests.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
 from swampd.domain.entries import Entry, Record, Tombstone
-from swampd.domain.values import CachePath, DatastoreId, Epoch, Nonce, Scope, Seq, Sha256, Wid
+from swampd.domain.values import (
+    CachePath,
+    Count,
+    DatastoreId,
+    Epoch,
+    Nonce,
+    Scope,
+    Seq,
+    Sha256,
+    Wid,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -40,9 +50,13 @@ class ManifestRef(msgspec.Struct, frozen=True):
     """An immutable manifest: `bytes` and `sha256` are of the object as stored (gzip)."""
 
     wid: Wid
-    entries: int
-    bytes: int
+    entries: Count
+    bytes: Count
     sha256: Sha256
+
+
+Nothing = Annotated[dict[str, str], msgspec.Meta(max_length=0)]
+"""`{}`."""
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -52,13 +66,13 @@ class Child(msgspec.Struct, frozen=True):
     None once somebody has seen its head.
     """
 
-    pending: str | dict[str, str] | None
+    pending: Wid | Nothing | None
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """`heads/<esc>.json`; `manifests` newest first; `delta` is newer than all of them."""
 
-    schema: int = SCHEMA
+    schema: Count = SCHEMA
     datastore_id: DatastoreId
     scope: Scope
     epoch: Epoch

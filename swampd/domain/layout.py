@@ -9,7 +9,7 @@ import msgspec
 
 from swampd.domain import scopes
 from swampd.domain.paths import parse_scope
-from swampd.domain.values import CachePath, DatastoreId, RemoteKey, Scope, Wid
+from swampd.domain.values import CachePath, Count, DatastoreId, RemoteKey, Scope, Wid
 
 SCHEMA: Final = 1
 CONTROL: Final = "_control/swampd"
@@ -18,7 +18,7 @@ CONTROL: Final = "_control/swampd"
 class Layout(msgspec.Struct, frozen=True):
     """`layout.json`: made once by set-up, then changed by CAS only."""
 
-    schema: int
+    schema: Count
     datastore_id: DatastoreId
     state: str
     wid: Wid
@@ -32,6 +32,11 @@ class Keys:
 
     def _key(self, rest: str) -> RemoteKey:
         return RemoteKey(f"{self.prefix}/{rest}" if self.prefix else rest)
+
+    @property
+    def prefix_bytes(self) -> int:
+        """How much of the longest key the prefix takes (`paths.parse_cache_path`)."""
+        return len(self._key("").encode())
 
     def payload(self, path: CachePath) -> RemoteKey:
         """The plain key that mirrors a cache path."""

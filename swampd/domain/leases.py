@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
 from swampd.domain.scopes import Covers
-from swampd.domain.values import BootId, Epoch, Nonce, Scope, Token, Wid
+from swampd.domain.values import BootId, Count, Epoch, Nonce, Pid, Scope, Token, Wid
 
 if TYPE_CHECKING:
     from swampd.domain.outcomes import Found
@@ -33,6 +33,11 @@ POLL_JITTER: Final = 0.25
 """A poll is drawn from this part below to this part above POLL_S."""
 LONGEST_POLL_S: Final = POLL_S * (1 + POLL_JITTER)
 
+TtlMs = Annotated[int, msgspec.Meta(ge=1, le=int(HORIZON_S) * 1000)]
+"""What a record may say.  Nobody here grants less than LEAST_TTL_MS or more than MOST_TTL_MS; a
+record that says so is read all the same, since a damaged one would hide its epoch and be waited
+out too soon (L1, L6), and `patience_s` brings it within the limits."""
+
 
 class LockState(Enum):
     """What a lock record says of itself."""
@@ -45,19 +50,19 @@ class LockState(Enum):
 class LockRecord(msgspec.Struct, frozen=True, kw_only=True):
     """`locks/<esc>.json`.  `in_doubt` N: requests of epochs up to N may land on plain keys."""
 
-    schema: int = SCHEMA
+    schema: Count = SCHEMA
     scope: Scope
     state: LockState
     covers: Covers
     epoch: Epoch
     nonce: Nonce
     wid: Wid
-    beat: int
-    ttl_ms: int
+    beat: Count
+    ttl_ms: TtlMs
     in_doubt: Epoch | None
     holder: str
     hostname: str
-    pid: int
+    pid: Pid
     daemon: str
     boot_id: BootId
     version: str

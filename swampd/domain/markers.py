@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 # msgspec reads the annotations when the class is made, so the names must be there then.
-from swampd.domain.values import DatastoreId  # noqa: TC001
+from swampd.domain.values import Count, DatastoreId  # noqa: TC001
 
 
 class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,7 +17,7 @@ class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     datastore_id: DatastoreId
     workspace: str
-    generation: int
+    generation: Count
     """Raised with each transaction that changes base: here first, then in the journal."""
 
 
@@ -30,5 +30,5 @@ def decode_marker(content: bytes) -> Marker | None:
     """The marker, or None when these bytes are not exactly one."""
     try:
         return msgspec.json.decode(content, type=Marker)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None

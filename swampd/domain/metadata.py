@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from swampd.domain.values import CachePath, Epoch, Sha256, Wid
+from swampd.domain.values import HEX_32, HEX_64, CachePath, Epoch, Sha256, Wid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,10 +16,10 @@ MARK: Final = "swampd"
 DIGEST: Final = "swampd-sha256"
 _VERSION: Final = "1"
 _MARK: Final = re.compile(
-    rf"{_VERSION} (?P<wid>[0-9a-f]{{32}}) (?P<epoch>[0-9]{{1,18}}) (?P<path>[0-9a-f]{{16}})"
+    rf"{_VERSION} (?P<wid>{HEX_32}) (?P<epoch>[0-9]{{1,18}}) (?P<path>[0-9a-f]{{16}})"
 )
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_WID: Final = re.compile(r"[0-9a-f]{32}")
+_DIGEST: Final = re.compile(HEX_64)
+_WID: Final = re.compile(HEX_32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,26 +203,29 @@ def fold(path: str) -> str:
     return unicodedata.normalize("NFC", folded)
 
 
-def collisions(paths: Iterable[CachePath], *, folding: bool = True) -> dict[CachePath, str]:
+def collisions(
+    paths: Iterable[CachePath], *, there: Iterable[CachePath] = (), folding: bool = True
+) -> dict[CachePath, str]:
     """The paths that cannot stand beside an earlier one, each with the name it runs into.
 
-    The first in sorted order stays (section 8).  Two paths collide when they spell a file or any
-    directory above it differently but fold alike, or when one is a file where the other has a
-    directory; `folding` false, on a file system that tells all names apart, leaves the latter.
-    What folds like a never-synced name of the root collides with that.
+    The first stays (section 8): what is `there` already, then in sorted order.  Two paths collide
+    when they spell a file or any directory above it differently but fold alike, or when one is a
+    file where the other has a directory; `folding` false, on a file system that tells all names
+    apart, leaves the latter.  What folds like a never-synced name of the root collides with that.
     """
     taken: dict[str, tuple[str, bool]] = {}
     if folding:
         taken = {fold(name): (name, True) for name in sorted(ROOT_ONLY)}
     lost: dict[CachePath, str] = {}
-    for path in sorted(set(paths)):
+    first = set(there)
+    for path in (*sorted(first), *sorted(set(paths) - first)):
         names = [
             (fold(name) if folding else name, (name, is_dir)) for name, is_dir in _levels(path)
         ]
         rival = next((taken[key] for key, name in names if taken.get(key, name) != name), None)
         if rival is None:
             taken.update(names)
-        else:
+        elif path not in first:
             lost[path] = rival[0]
     return lost
 

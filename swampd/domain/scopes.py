@@ -6,6 +6,7 @@ directory is a scope by itself; a deeper one is declared.
 
 from __future__ import annotations
 
+import itertools
 import urllib.parse
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from swampd.domain.values import CachePath, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 ALL: Final = Scope("*")
 ROOT: Final = Scope(".")
@@ -56,6 +57,8 @@ def unescape(segment: str) -> Scope | None:
 
 def fits_a_key(scope: Scope) -> bool:
     """True when the scope's lock and head have keys: no scope without them is declared."""
+    if scope.isascii() and len(scope) * len("%00") <= ESCAPED_LIMIT:
+        return True
     return len(escape(scope)) <= ESCAPED_LIMIT
 
 
@@ -104,6 +107,20 @@ def contains(scope: Scope, path: str) -> bool:
     if scope == ROOT:
         return "/" not in path
     return path.startswith(scope + "/")
+
+
+def entangled(scope: Scope, others: Iterable[Scope]) -> Scope | None:
+    """One of the others that the scope is in, or that is in it: declared scopes never nest."""
+    return next((one for one in others if contains(one, scope) or contains(scope, one)), None)
+
+
+def nested(declared: Collection[Scope]) -> Scope | None:
+    """One of these scopes that is in another of them, or None: the same for all at once."""
+    spelt = sorted(scope + "/" for scope in declared)
+    for outer, inner in itertools.pairwise(spelt):
+        if inner.startswith(outer):
+            return Scope(inner[:-1])
+    return None
 
 
 def owner_of(path: CachePath, children: Iterable[Scope]) -> Scope:

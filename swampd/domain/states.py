@@ -78,30 +78,31 @@ class ConflictKind(Enum):
 
 
 _RESOLVE: Final = (
-    "compare the two with `swampctl conflicts show PATH`, then run"
+    "compare the file with its copy that `swampctl conflicts list` names, then run"
     " `swampctl conflicts resolve PATH --ours|--theirs|--both`"
 )
 
 HALT_WAYS_OUT: Final = {
     Halt.HEAD_WENT_BACK: (
-        "bring the newest state of the store back if it was rolled back;"
-        " `swampctl doctor` shows both sides and offers their union"
+        "bring the newest state of the store back, from a version or a backup of it: this goes on"
+        " then by itself; until then nothing is deleted or overwritten on either side"
     ),
     Halt.HEAD_DAMAGED: (
-        "bring the head back from an earlier version or a backup of the store;"
-        " `swampctl doctor` names its key"
+        "bring the head back from its newest version or a backup of the store (it is the file of"
+        " this scope in `_control/swampd/heads/`): this goes on then by itself"
     ),
     Halt.DATASTORE_CHANGED: (
         "point `.swamp.yaml` back at the datastore that this cache belongs to, or give the repo"
         " another repoId, and with it a cache of its own"
     ),
     Halt.TOO_MANY_DELETES: (
-        "look at the deletes with `swampctl push SCOPE --dry-run`; if they are meant, run"
-        " `swampctl push SCOPE --allow-deletes` (or `pull`, if they come from the store)"
+        "see whether the files were meant to go; if they were, run"
+        " `swampctl push SCOPE --allow-deletes`, or, if the deletes come from the store,"
+        " `swampctl pull SCOPE --allow-deletes`"
     ),
     Halt.LOW_SPACE: "free some disk space: pulls go on then by themselves; pushes still work",
     Halt.CACHE_MISSING: (
-        "mount or restore the cache directory, then run `swampctl daemon restart`;"
+        "mount or restore the cache directory, or run `swampctl daemon stop` to begin a new one;"
         " nothing in it counts as deleted"
     ),
 }

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from swampd.ports import Journal
 
 
+class DeclaredMeanwhile(Exception):
+    """Somebody has declared a scope around or inside this one: find out again what is meant."""
+
+
 async def declare(
     child_lease: Lease,
     top_lease: Lease,
@@ -41,14 +45,17 @@ async def declare(
     """Name a scope in the head of its top-level scope and create its head, as a claim.
 
     Nothing happens where it is named already: the claim that follows reads or creates its head.
-    Raises errors.LockLost, errors.StoreUnavailable, errors.Halted.
+    Raises DeclaredMeanwhile, errors.LockLost, errors.StoreUnavailable, errors.Halted.
     """
     child, top = child_lease.scope, top_lease.scope
     parent = await reader.refresh(top)
     while True:
         await writer.check_epoch(top_lease, parent)
-        if parent is not None and child in parent.head.children:
+        named = parent.head.children if parent is not None else {}
+        if child in named:
             return
+        if scopes.entangled(child, named) is not None:
+            raise DeclaredMeanwhile(child)
         moved = await journal.read(lambda tx: rows.remote_below(tx, child))
         ref = None
         if moved:

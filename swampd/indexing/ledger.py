@@ -11,9 +11,11 @@ from swampd.domain.values import Epoch, Scope, Seq, Token
 from swampd.locking.ledger import dump_token, load_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from swampd.domain.heads import Head
+    from swampd.domain.paths import PathProblem
+    from swampd.domain.values import Wid
     from swampd.ports import Transaction
 
 
@@ -114,10 +116,32 @@ def halts_of(tx: Transaction, scope: Scope) -> list[tuple[Halt, str]]:
     return [(Halt(halt), detail) for halt, detail in rows]
 
 
-def note_refused(tx: Transaction, scope: Scope, refused: dict[str, str]) -> None:
-    """Keys of a head that no cache path can be spelt so; shown, never placed."""
-    tx.execute("DELETE FROM refused_key WHERE scope = ?", (scope,))
+def refused_rows(refused: Mapping[str, PathProblem | str], manifest: Wid | None) -> dict[str, str]:
+    """Refused keys with their reasons as they are kept, and shown: those of a manifest name it."""
+    where = _in_manifest(manifest) if manifest is not None else ""
+    return {key: str(getattr(why, "value", why)) + where for key, why in refused.items()}
+
+
+def _in_manifest(wid: Wid) -> str:
+    return f", in manifest {wid}"
+
+
+def note_refused(tx: Transaction, head: Head, refused: Mapping[str, str]) -> None:
+    """Keys of a head that no cache path can be spelt so; shown, never placed.  What was noted of a
+    manifest that the head still names stays."""
+    still = tuple(_in_manifest(ref.wid) for ref in head.manifests)
+    noted = list(tx.execute("SELECT key, reason FROM refused_key WHERE scope = ?", (head.scope,)))
+    gone = [key for key, reason in noted if not (still and reason.endswith(still))]
     tx.executemany(
-        "INSERT INTO refused_key VALUES (?, ?, ?)",
-        ((scope, key, reason) for key, reason in refused.items()),
+        "DELETE FROM refused_key WHERE scope = ? AND key = ?", ((head.scope, key) for key in gone)
     )
+    tx.executemany(
+        "INSERT OR REPLACE INTO refused_key VALUES (?, ?, ?)",
+        ((head.scope, key, reason) for key, reason in refused.items()),
+    )
+
+
+def refused(tx: Transaction) -> list[tuple[str, Scope, str]]:
+    """The refused keys of all heads, with their reasons."""
+    rows = tx.execute("SELECT key, scope, reason FROM refused_key ORDER BY scope, key")
+    return [(key, Scope(scope), reason) for key, scope, reason in rows]

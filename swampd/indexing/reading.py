@@ -6,7 +6,7 @@ and the budget: one conditional GET for a scope, one LIST for all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
@@ -16,7 +16,7 @@ from swampd.domain.codec import Damaged, DecodedHead, TooNew
 from swampd.domain.outcomes import Found, Missing, Unchanged
 from swampd.domain.states import Halt
 from swampd.domain.values import DatastoreId, Epoch, Scope, Token, Wid
-from swampd.errors import DamagedObject, Halted, SchemaTooNew
+from swampd.errors import DamagedObject, Halted, SchemaTooNew, SwampdError
 from swampd.indexing import ledger, rows
 from swampd.indexing.ledger import KnownHead
 from swampd.indexing.manifests import ManifestMissing, Manifests
@@ -45,6 +45,17 @@ class Update:
     """The parts are all there is: rows that are not in them are gone."""
     forgotten: tuple[CachePath, ...] = ()
     """Tombstones that were dropped with this head."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Keys of its manifests that no cache path can be spelt so, each with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a look at all heads found."""
+
+    scopes: list[Scope]
+    failed: Mapping[Scope, SwampdError]
+    """Those of them whose head cannot be taken in, each with the reason."""
 
 
 class HeadReader:
@@ -95,11 +106,12 @@ class HeadReader:
             scope=scope,
         )
 
-    async def refresh_all(self) -> list[Scope]:
+    async def refresh_all(self) -> Refreshed:
         """Every scope that has a head now, the changed ones adopted.  One LIST per 1,000 scopes.
 
         A head that was there and is not listed halts its scope; the others go on.
         """
+        failed: dict[Scope, SwampdError] = {}
         listed = await self._listed()
         known = await self._journal.read(ledger.head_tokens)
         for scope in sorted(listed | known.keys()):
@@ -109,11 +121,12 @@ class HeadReader:
                 await self.refresh(scope)
             except (Halted, DamagedObject, SchemaTooNew) as error:
                 log.warning("head_refused", scope=scope, error=error.code)
+                failed[scope] = error
         pending = await self._journal.read(_pending_children)
         for scope in pending:
             if scope not in listed:
                 await self.refresh(scope)
-        return sorted({*listed, *known, *pending})
+        return Refreshed(sorted({*listed, *known, *pending}), failed)
 
     async def _listed(self) -> dict[Scope, Token]:
         found: dict[Scope, Token] = {}
@@ -134,6 +147,15 @@ class HeadReader:
             return await self._store.get_if_changed(key, known.token)
         found = await self._store.get(key)
         return found if isinstance(found, Found) else Missing()
+
+    async def look_again(self, scope: Scope) -> None:
+        """Lift the halts that the head of a scope was the cause of, where it is in order again: it
+        is the one that was adopted last, or goes on from that.
+
+        Raises what `refresh` raises: errors.Halted as long as it is not.
+        """
+        await self.refresh(scope)
+        await self._journal.write(lambda tx: _lift_halts(tx, scope))
 
     # --- no head ------------------------------------------------------------------------------
 
@@ -196,19 +218,27 @@ class HeadReader:
     async def _check(self, scope: Scope, head: Head, known: KnownHead | None) -> bool:
         """Is it of this datastore, and not older than what was seen?  (section 4, going back).
 
-        False when it only is older than what came in while it was read.
+        False when it only is older than what came in while it was read.  After a head that went
+        back only one that goes on from the last good one is taken: another is a fork, however far
+        it got meanwhile.
         """
         if head.datastore_id != self.datastore_id:
             detail = f"the head is of datastore {head.datastore_id}, not {self.datastore_id}"
             await self.halt(scope, Halt.DATASTORE_CHANGED, detail)
-        highest, now = await self._journal.read(
-            lambda tx: (ledger.peak(tx, scope), ledger.known_head(tx, scope))
+        highest, now, halts = await self._journal.read(
+            lambda tx: (
+                ledger.peak(tx, scope),
+                ledger.known_head(tx, scope),
+                dict(ledger.halts_of(tx, scope)),
+            )
         )
         if highest is not None and heads.went_back(head, highest):
             if _token(now) != _token(known):
                 return False
             detail = f"epoch {head.epoch} seq {head.seq} after epoch {highest[0]} seq {highest[1]}"
             await self.halt(scope, Halt.HEAD_WENT_BACK, detail)
+        if now is not None and Halt.HEAD_WENT_BACK in halts and not _goes_on(head, now.head):
+            await self.halt(scope, Halt.HEAD_WENT_BACK, halts[Halt.HEAD_WENT_BACK])
         return True
 
     async def halt(self, scope: Scope, halt: Halt, detail: str) -> NoReturn:
@@ -234,11 +264,13 @@ class HeadReader:
         )
         wanted = head.manifests if whole else tuple(fresh)
         parts: list[tuple[Wid | None, Mapping[CachePath, Record]]] = []
+        refused: dict[str, str] = {}
         for ref in reversed(wanted):
             manifest, _ = await self._manifests.read(ref.wid, head.scope, ref)
             parts.append((ref.wid, manifest.entries))
+            refused.update(ledger.refused_rows(manifest.refused, ref.wid))
         parts.append((None, head.delta))
-        return Update(tuple(parts), whole)
+        return Update(tuple(parts), whole, refused=refused)
 
     async def adopt(
         self, decoded: DecodedHead, token: Token, update: Update, before: Token | None
@@ -246,7 +278,7 @@ class HeadReader:
         """Take a head and its rows into the journal, in one transaction, on top of the head that
         has the token `before`; False, and nothing done, when the journal has another one."""
         head = decoded.head
-        refused = {key: str(getattr(why, "value", why)) for key, why in decoded.refused.items()}
+        refused = {**update.refused, **ledger.refused_rows(decoded.refused, None)}
 
         def work(tx: Transaction) -> bool:
             if _token(ledger.known_head(tx, head.scope)) != before:
@@ -267,7 +299,7 @@ class HeadReader:
                 rows.drop_remote(tx, head.scope, sorted(gone))
             rows.drop_remote(tx, head.scope, update.forgotten)
             ledger.save_head(tx, head, token)
-            ledger.note_refused(tx, head.scope, refused)
+            ledger.note_refused(tx, head, refused)
             locks.raise_epoch(tx, head.scope, head.epoch)
             return True
 
@@ -276,6 +308,19 @@ class HeadReader:
 
 def _token(known: KnownHead | None) -> Token | None:
     return known.token if known is not None else None
+
+
+def _goes_on(head: Head, before: Head) -> bool:
+    """Is the last commit of `before` in the history of `head`, as far as that is remembered?"""
+    return not before.recent or heads.names_commit(head, before.recent[0])
+
+
+def _lift_halts(tx: Transaction, scope: Scope) -> None:
+    """Rows that vanished without a tombstone are no cause that goes away by looking again."""
+    lost = rows.without_record(tx, scope)
+    for halt in (Halt.HEAD_WENT_BACK, Halt.HEAD_DAMAGED, Halt.DATASTORE_CHANGED):
+        if halt is not Halt.HEAD_WENT_BACK or not lost:
+            ledger.lift_halt(tx, scope, halt)
 
 
 def _hand_down(tx: Transaction, head: Head) -> None:

@@ -182,6 +182,11 @@ def bases_in(tx: Transaction, scope: Scope) -> dict[CachePath, Base]:
     return {CachePath(row[0]): _base(row[1:]) for row in rows}
 
 
+def all_base_paths(tx: Transaction) -> list[CachePath]:
+    """Every path that something is agreed of."""
+    return [CachePath(path) for (path,) in tx.execute("SELECT path FROM base ORDER BY path")]
+
+
 def put_base(tx: Transaction, scope: Scope, path: CachePath, agreed: Base) -> None:
     """Local and remote agree on this content; the local file had this stamp."""
     content, stamp = agreed.content, agreed.stamp
@@ -217,6 +222,16 @@ def drop_all_bases(tx: Transaction) -> None:
     rows = list(tx.execute("SELECT path, scope, record FROM remote ORDER BY path"))
     for path, scope, raw in rows:
         note_applied_or_not(tx, Scope(scope), CachePath(path), decode_record(raw))
+
+
+def without_record(tx: Transaction, scope: Scope) -> list[CachePath]:
+    """Paths of a scope that something was agreed of, and that its head says nothing of."""
+    found = tx.execute(
+        "SELECT path FROM base WHERE scope = ? AND path NOT IN (SELECT path FROM remote)"
+        " ORDER BY path",
+        (scope,),
+    )
+    return [CachePath(path) for (path,) in found]
 
 
 # --- unapplied --------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S: Final = 10.0
-"""How long a transaction waits for another process (a doctor, a person with sqlite3)."""
+"""How long a transaction waits for another process (a person with sqlite3)."""
 
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
@@ -242,6 +242,7 @@ class Connection:
     def _broken(self, reason: str) -> JournalFailed:
         return JournalFailed(
             f"the journal {self.name} failed: {reason}",
-            "check the disk, then run `swampctl daemon restart`; opening it anew checks the file",
+            "check the disk, then run `swampctl daemon stop`: the next command starts it anew and"
+            " that checks the file",
             path=self.name,
         )

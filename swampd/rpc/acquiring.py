@@ -55,7 +55,8 @@ class Acquisition:
         asker = asker_of(self._workspaces, self._served, request.caller, requests.wait_s(request))
         joined = await self._joined(asker)
         if joined is not None:
-            yield joined
+            async for event in self._join(joined):
+                yield event
             return
         answered = await self._answered()
         if answered is not None:
@@ -75,15 +76,32 @@ class Acquisition:
             if hold is not None and request.bound_to_stream:
                 self._workspace.spawn(self._workspace.release(hold), "stream_end")
 
-    async def _joined(self, asker: Asker) -> lock_pb2.AcquireResponse | None:
+    async def _joined(self, asker: Asker) -> Hold | None:
         """The hold whose token was shown, if it covers what is asked for: nothing is acquired."""
         if asker.token is None:
             return None
         hold = self._workspace.holds.by_token(asker.token)
         asked = await taken_for(self._served, self._request.scopes)
-        if not covers(hold, asked):
-            return None
-        return locks.held(hold, asked, self._cache, self._ttl_of(hold), joined=True)
+        return hold if covers(hold, asked) else None
+
+    async def _join(self, hold: Hold) -> AsyncIterator[lock_pb2.AcquireResponse]:
+        """Tell of a hold that is there.  The request that it was granted to, come again because
+        its stream ended with a daemon that crashed, is what it is bound to from now on."""
+        asked = await taken_for(self._served, self._request.scopes)
+        yield locks.held(hold, asked, self._cache, self._ttl_of(hold), joined=True)
+        stream, its_request = hold.life.get("stream"), hold.life.get("request_id")
+        again = bool(its_request) and its_request == self._request.request_id
+        if not (again and self._request.bound_to_stream and stream):
+            return
+        if stream in self._served.attached:
+            return
+        self._served.attached.add(stream)
+        try:
+            async for event in self._follow(hold):
+                yield event
+        finally:
+            self._served.attached.discard(stream)
+            self._workspace.spawn(self._workspace.release(hold), "stream_end")
 
     async def _answered(self) -> lock_pb2.AcquireResponse | None:
         """What the same request got before."""

@@ -180,6 +180,7 @@ class Desks:
 
     async def _apply(self, scope: Scope, *, allow_deletes: bool) -> Pulled:
         await check_halts(self.sync, scope, allow_deletes=allow_deletes)
+        await self.bases.check()
         await self._join(scope, Asking("join", 60.0))
         async with self._desk(scope):
             known = await self.sync.reader.known(scope)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from swampd.domain.limits import too_many_deletes
+from swampd.domain.paths import collisions
 from swampd.domain.pointers import held_back, is_pointer, pointer_target
 from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LowSpace
@@ -90,9 +91,22 @@ class Puller:
         return result
 
     async def _plan(self, scope: Scope, paths: list[CachePath]) -> Plan:
-        bases = await self._sync.journal.read(lambda tx: _bases(tx, paths))
-        looks = await self._sync.threads.cpu(lambda: look_at(self._sync.tree, paths, bases))
-        return await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
+        colliding = await self._colliding(paths)
+        chosen = [path for path in paths if path not in colliding] if colliding else paths
+        bases = await self._sync.journal.read(lambda tx: _bases(tx, chosen))
+        looks = await self._sync.threads.cpu(lambda: look_at(self._sync.tree, chosen, bases))
+        plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
+        plan.held.update(dict.fromkeys(colliding, PathState.NAME_COLLISION))
+        return plan
+
+    async def _colliding(self, paths: list[CachePath]) -> frozenset[CachePath]:
+        """Names that this file system takes for one with another that is there, or comes first:
+        they are not even looked at, for it would show the other's file (section 8)."""
+        if not self._sync.tree.folds_names:
+            return frozenset()
+        there = await self._sync.journal.read(rows.all_base_paths)
+        lost = await self._sync.threads.cpu(lambda: collisions(paths, there=there))
+        return frozenset(lost)
 
     async def _guard(self, scope: Scope, plan: Plan, *, allow_deletes: bool) -> None:
         """The limits of section 7: what a halt is for."""

@@ -19,6 +19,8 @@ from swampd.indexing import rows
 from swampd.ports import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from swampd.domain.values import CachePath
     from swampd.ports import Transaction
     from swampd.syncing.context import Sync
@@ -30,6 +32,18 @@ class Named:
 
     scope: Scope
     to_declare: bool = False
+
+
+def outermost(named: Iterable[Named]) -> list[Named]:
+    """A path inside what the same request declares means that scope: declared ones never nest."""
+    asked = list(named)
+    fresh = sorted(one.scope for one in asked if one.to_declare)
+
+    def outer(one: Named) -> Named:
+        around = (Named(scope, to_declare=True) for scope in fresh)
+        return next((new for new in around if scopes.contains(new.scope, one.scope)), one)
+
+    return list(dict.fromkeys(outer(one) for one in asked))
 
 
 class ScopeNames:

@@ -390,6 +390,11 @@ class SimTree(Disk):
     def exchange_supported(self, supported: bool) -> None:
         self._exchange_supported = supported
 
+    @property
+    def folds_names(self) -> bool:
+        """Its names are told apart."""
+        return False
+
     def present(self) -> bool:
         """Is the root there?"""
         return self.attached

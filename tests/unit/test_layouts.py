@@ -73,7 +73,14 @@ def test_a_populated_folder_is_refused_and_left_alone(
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [('{"schema": 9}', SchemaTooNew), ("{", DamagedObject), ('{"schema": 1}', DamagedObject)],
+    [
+        ('{"schema": 9}', SchemaTooNew),
+        ("{", DamagedObject),
+        ("[" * 100_000, DamagedObject),
+        ('{"schema": 1}', DamagedObject),
+        ('{"schema": -1}', DamagedObject),
+        ('{"schema": 1, "datastore_id": "d", "state": "ready", "wid": "w"}', DamagedObject),
+    ],
 )
 def test_a_layout_that_cannot_be_used(
     store: DirectoryStore, tmp_path: Path, text: str, kind: type[Exception]

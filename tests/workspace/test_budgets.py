@@ -34,7 +34,7 @@ async def locked_push(one: Machine, path: str, content: bytes) -> None:
 
 
 @pytest.mark.timeout(280)
-@pytest.mark.parametrize("files", [100, 20_000])
+@pytest.mark.parametrize("files", [100, 2_000, pytest.param(20_000, marks=pytest.mark.long)])
 def test_requests_do_not_depend_on_the_number_of_files(tmp_path: Path, files: int) -> None:
     async def main() -> None:
         async with machine(tmp_path, "a", tmp_path / "store") as a:

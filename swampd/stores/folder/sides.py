@@ -64,6 +64,7 @@ class _Schema(msgspec.Struct):
 
 
 _DECODER: Final = msgspec.json.Decoder(SideFile)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class SideFiles:
             return None
         try:
             side = _DECODER.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _UNREADABLE:
             _check_schema(content, key)
             return None
         if side.schema != SCHEMA:
@@ -175,7 +176,7 @@ def drop_side(key: str, meta: int, calls: Calls) -> None:
 
 def _check_schema(content: bytes, key: str) -> None:
     """Raise errors.SchemaTooNew if that is why a side file says nothing to us."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+    with suppress(*_UNREADABLE):
         schema = msgspec.json.decode(content, type=_Schema).schema
         if schema > SCHEMA:
             raise SchemaTooNew(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swampd.domain.markers import Marker, decode_marker, encode_marker
-from swampd.domain.values import DatastoreId
+from swampd.domain.values import MOST, DatastoreId
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 MARKER = Marker(DatastoreId("d" * 32), "workspace", 7)
 LINE = b'{"datastore_id":"' + b"d" * 32 + b'","workspace":"workspace","generation":7}\n'
 TEXT = st.text(st.characters(codec="utf-8"))
 
 
-@given(TEXT, TEXT, st.integers(0, 2**63 - 1))
-def test_a_marker_comes_back(datastore: str, workspace: str, generation: int) -> None:
-    marker = Marker(DatastoreId(datastore), workspace, generation)
+@given(st.uuids(), TEXT, st.integers(0, MOST))
+def test_a_marker_comes_back(datastore: UUID, workspace: str, generation: int) -> None:
+    marker = Marker(DatastoreId(datastore.hex), workspace, generation)
     assert decode_marker(encode_marker(marker)) == marker
 
 
@@ -41,6 +46,11 @@ def test_half_a_marker_is_none(length: int) -> None:
         LINE.replace(b"7", b'"7"'),
         LINE.replace(b"7", b"7.5"),
         LINE.replace(b"7", b"null"),
+        LINE.replace(b"7", b"-7"),
+        LINE.replace(b"7", b"%d" % (MOST + 1)),
+        LINE.replace(b"7", b"9" * 5000),
+        LINE.replace(b"7", b"[" * 100_000),
+        LINE.replace(b"d" * 32, b"d"),
         LINE.replace(b"7", b'7,"more":1'),
         LINE.replace(b"workspace", b"\xff"),
         LINE.replace(b'"generation"', b'"generations"'),

@@ -251,6 +251,12 @@ def test_the_first_of_two_colliding_names_stays() -> None:
     assert collisions(paths("b", "a/x", "A/x", "B")) == {"a/x": "A", "b": "B"}
 
 
+def test_what_is_there_already_stays_whatever_sorts_before_it() -> None:
+    assert collisions(paths("A/x", "b"), there=paths("a/x", "c")) == {"A/x": "a"}
+    assert collisions(paths("b"), there=paths("b", "c")) == {}
+    assert collisions((), there=paths("a", "A")) == {}
+
+
 def test_directories_collide_as_files_do() -> None:
     assert collisions(paths("data/x/1", "data/X/2", "data/X/3", "data/y")) == {"data/x/1": "data/X"}
 

@@ -165,6 +165,25 @@ def test_the_owner_of_a_path_contains_it(raw: str, declared: list[str]) -> None:
         assert scopes.contains(owner, path)
 
 
+def test_a_scope_is_entangled_with_what_it_is_in_and_with_what_is_in_it() -> None:
+    declared = [Scope("data/x"), Scope("data/y/z")]
+    assert scopes.entangled(Scope("data/x/1"), declared) == "data/x"
+    assert scopes.entangled(Scope("data/y"), declared) == "data/y/z"
+    assert scopes.entangled(Scope("data/x"), declared) is None
+    assert scopes.entangled(Scope("data/xx"), declared) is None
+    assert scopes.entangled(Scope("data/y/zz"), declared) is None
+    assert scopes.entangled(Scope("data/x"), []) is None
+
+
+@given(st.sets(st.text("ab-/0", min_size=1, max_size=6).map(Scope), max_size=6))
+def test_scopes_are_nested_when_any_two_are_entangled(declared: set[Scope]) -> None:
+    inner = scopes.nested(declared)
+    if inner is None:
+        assert all(scopes.entangled(one, declared) is None for one in declared)
+    else:
+        assert any(scopes.contains(other, inner) for other in declared)
+
+
 @given(PATH)
 def test_a_scope_that_people_can_type_comes_back_from_its_key(raw: str) -> None:
     scope = parse_scope(raw)

@@ -16,7 +16,7 @@ from swampd.domain.states import (
 )
 
 MEMBERS = [*Halt, *PathState, *ConflictKind]
-COMMANDS = {"status", "lock", "push", "pull", "conflicts", "doctor", "daemon"}
+COMMANDS = {"status", "lock", "push", "pull", "conflicts", "daemon"}
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=str)

@@ -241,7 +241,7 @@ def test_after_an_io_error_nothing_more_is_done_until_it_is_opened_anew(tmp_path
     path = tmp_path / "journal"
     said = run_child(_write_into_a_limit, path)
     assert len(said) == 3
-    assert all("disk I/O error" in text and "daemon restart" in text for text in said)
+    assert all("disk I/O error" in text and "daemon stop" in text for text in said)
     connection, _ = open_file(path, SCHEMA)
     assert rows(connection) == ["kept"]
     connection.close()
