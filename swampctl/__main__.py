@@ -47,7 +47,7 @@ def _run(words: list[str], output: Output) -> int:
         output.result({"version": __version__}, [f"swampctl {__version__}"])
         return 0
     if not words or words[0] in {"-h", "--help", "help"}:
-        output.result({"commands": [" ".join(name) for name in COMMANDS]}, [help_text()])
+        output.result({"commands": [" ".join(name) for name in COMMANDS]}, help_text().splitlines())
         return 0
     name, rest = find_command(words)
     module = import_module(f"swampctl.commands.{COMMANDS[name].module}")

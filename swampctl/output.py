@@ -1,12 +1,14 @@
 """What is printed: data on stdout, talk on stderr; with `--json` one object.
 
-Colour only on a terminal, and never with NO_COLOR.
+Colour only on a terminal, and never with NO_COLOR.  Names come from stores and other people's
+files: control characters in what is printed are spelt out, so none of them reaches the terminal.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from swampd.errors import SwampdError
 
 SCHEMA_VERSION: Final = 1
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _RED, _YELLOW, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 
 
@@ -31,24 +34,24 @@ class Output:
             print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, sort_keys=True))
         else:
             for line in lines:
-                print(line)
+                print(plain(line))
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
         """Talk for a person: on stderr."""
-        print(text, file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Talk that should be read."""
-        self.say(f"{paint('warning:', _YELLOW)} {text}")
+        print(f"{paint('warning:', _YELLOW)} {plain(text)}", file=sys.stderr, flush=True)
 
     def error(self, error: SwampdError) -> None:
         """What went wrong and what to do; with `--json` also as an object on stdout."""
         if self.as_json:
             self.result({"error": error_document(error)})
-        print(f"{paint('error:', _RED)} {error.summary}", file=sys.stderr)
+        print(f"{paint('error:', _RED)} {plain(error.summary)}", file=sys.stderr)
         if error.hint:
-            print(f"{paint('hint:', _DIM)} {error.hint}", file=sys.stderr)
+            print(f"{paint('hint:', _DIM)} {plain(error.hint)}", file=sys.stderr)
         sys.stderr.flush()
 
     def progress(self, text: str) -> None:
@@ -60,6 +63,11 @@ class Output:
         """Clear that line."""
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """One line of text with its control characters spelt out."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def error_document(error: SwampdError) -> dict[str, Any]:

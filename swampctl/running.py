@@ -7,104 +7,28 @@ reads itself: a daemon that hangs does not keep a command alive.
 
 from __future__ import annotations
 
-import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import grpc
-
 from swampctl import transfers
-from swampctl.client import STORE_S, as_seconds, rebuilt, request_id
+from swampctl.client import STORE_S, request_id
 from swampctl.commands.cache_path import below
-from swampctl.supervising import Child, Limit
-from swampd.errors import DaemonUnreachable, LockLost
+from swampctl.holding import Holding, clock
+from swampctl.supervising import Child
+from swampd.errors import LockLost
 from swampd.v1 import lock_pb2
 
 if TYPE_CHECKING:
     from swampctl.client import Client
     from swampctl.context import Context
-    from swampd.errors import SwampdError
 
-STREAM_S: Final = 30 * 24 * 3600.0
-"""A command under a lock may run for so long."""
-_GRACE_S: Final = 10.0
 _SIGNALLED: Final = 128
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC_RAW", 0))
-
-
-def clock() -> float:
-    """Seconds on the clock that the daemon's deadlines are on."""
-    return time.clock_gettime(_CLOCK)
-
-
-class Holding:
-    """The hold as its stream tells of it; the stream is read by a thread."""
-
-    def __init__(self, client: Client, request: lock_pb2.AcquireRequest) -> None:
-        self._call: Any = client.locks.Acquire(request, timeout=STREAM_S)
-        self._changed = threading.Condition()
-        self._failure: SwampdError | None = None
-        self.granted: lock_pb2.HoldGranted | None = None
-        self.deadline = 0.0
-        self.lost = ""
-        self._reader = threading.Thread(target=self._read, name="hold", daemon=True)
-        self._reader.start()
-
-    def wait(self) -> lock_pb2.HoldGranted:
-        """Until it is granted.  Raises what the daemon raised."""
-        with self._changed:
-            while self.granted is None and self._failure is None:
-                self._changed.wait(1.0)
-            if self.granted is None:
-                raise self._failure or DaemonUnreachable("the daemon ended the call", "try again")
-            return self.granted
-
-    def end(self) -> None:
-        """Close the stream: the hold ends with it."""
-        self._call.cancel()
-        self._reader.join(STORE_S)
-
-    def limit(self) -> Limit:
-        """How long the command may run on, as known now."""
-        granted = self.granted
-        if granted is None or granted.joined:
-            return Limit(None, None)
-        if self.lost:
-            return Limit(0.0, min(self.deadline, clock() + _GRACE_S))
-        ttl = as_seconds(granted.ttl)
-        margin = min(2.0, ttl / 10)
-        begun = self.deadline - (ttl - margin)
-        return Limit(max(self.deadline - _GRACE_S, begun + ttl / 2), self.deadline)
-
-    def _read(self) -> None:
-        try:
-            for event in self._call:
-                with self._changed:
-                    self._take(event)
-                    self._changed.notify_all()
-        except grpc.RpcError as error:
-            failure = rebuilt(error)
-        else:
-            failure = DaemonUnreachable("the daemon ended the call without an answer", "try again")
-        with self._changed:
-            self._failure = failure
-            self._changed.notify_all()
-
-    def _take(self, event: lock_pb2.AcquireResponse) -> None:
-        if event.HasField("held"):
-            self.granted = event.held
-            self.deadline = as_seconds(event.held.deadline)
-        elif event.HasField("renewed"):
-            self.deadline = max(self.deadline, as_seconds(event.renewed.deadline))
-        elif event.HasField("lost"):
-            self.lost = event.lost.reason
 
 
 def run_under_lock(client: Client, request: lock_pb2.AcquireRequest, context: Context) -> int:
     """The whole course; the exit code."""
     context.output.progress(f"waiting for {', '.join(request.scopes)}")
-    holding = Holding(client, request)
+    holding = Holding(client, request, context.environ)
     try:
         granted = holding.wait()
         context.output.end_progress()
@@ -116,10 +40,13 @@ def run_under_lock(client: Client, request: lock_pb2.AcquireRequest, context: Co
                 f"the command failed (exit {code}): nothing was pushed, its files stay marked"
             )
             return code
-        pushed = transfers.push(client, _asked(request, granted, context), context.output)
-        code = _report(pushed, context)
-        if not granted.joined:
-            _release(client, request, granted)
+        # Anew: the daemon may be another one by now.
+        with context.client() as after:
+            pushed = transfers.push(after, _asked(request, granted, context), context.output)
+            code = _report(pushed, context)
+            if not granted.joined:
+                holding.let_go()
+                _release(after, request, granted)
         return code
     finally:
         holding.end()

@@ -24,6 +24,7 @@ from swampd.locking.book import LockBook
 from swampd.locking.holds import Hold, Holds, Owner
 from swampd.locking.keeper import Keeper
 from swampd.locking.recovery import recover_leases
+from swampd.syncing import ledger
 from swampd.syncing.context import Sync
 from swampd.syncing.desk import Asking, Desks
 from swampd.syncing.granting import Granter, Terms
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from swampd.domain.layout import Keys
     from swampd.domain.leases import Identity
-    from swampd.domain.values import DatastoreId, Scope
+    from swampd.domain.values import DatastoreId, Epoch, Scope
     from swampd.ports import Clock, FileTree, Journal, ObjectStore, Rng, Threads
     from swampd.syncing.pushing import Pushed
 
@@ -133,7 +134,9 @@ class Workspace:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 await self.desks.recover()
-                await recover_leases(self.book, self.keeper, self.holds, self.ports)
+                await recover_leases(
+                    self.book, self.keeper, self.holds, self.ports, self._has_unanswered
+                )
                 self.ready.set()
                 group.create_task(self._tick())
                 await self._stopping.wait()
@@ -143,6 +146,9 @@ class Workspace:
             log.info("workspace_stopped", workspace=self.name)
         finally:
             self._group = None
+
+    async def _has_unanswered(self, epoch: Epoch) -> bool:
+        return await self.ports.journal.read(lambda tx: ledger.open_under(tx, epoch))
 
     @staticmethod
     def _end() -> None:
@@ -177,6 +183,7 @@ class Workspace:
     async def _tick(self) -> None:
         while True:
             await self.ports.clock.sleep(TICK_S)
+            await self._guarded(self.desks.expire_requests(), "expire")
             await self._guarded(self.desks.settle_due(), "settle")
             await self._guarded(self.desks.empty_trash(TRASH_AGE_S), "trash")
             await self._guarded(self._end_old_holds(), "max_hold")

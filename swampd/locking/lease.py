@@ -70,6 +70,8 @@ class Lease:
         """The head says this epoch, and no head write since is unanswered."""
         self.unanswered = 0
         """Requests on plain keys under this epoch that may still land."""
+        self.left_unanswered = False
+        """The life before left such requests under this epoch; they may land any time."""
         self.loss: Loss | None = None
         for gate in under:
             gate.on_loss(lambda _gate, _reason: self._lose(Loss.GATE_LOST))
@@ -277,7 +279,8 @@ class Lease:
             held = self.record
             if await self._doubt_is_over():
                 held = leases.renewed(held, held.wid, doubt_is_over=True)
-            record = leases.released(held, self._book.fresh_wid(), unanswered=self.unanswered > 0)
+            doubtful = self.unanswered > 0 or self.left_unanswered
+            record = leases.released(held, self._book.fresh_wid(), unanswered=doubtful)
             try:
                 fate = await self._book.write(record, self.token, self.alive, self.deadline)
             except (StoreDenied, StoreUnavailable) as error:

@@ -23,6 +23,9 @@ from swampd.locking.lease import Lease
 from swampd.locking.queue import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from swampd.domain.values import Epoch
     from swampd.locking.book import LockBook
     from swampd.locking.holds import Holds
     from swampd.locking.keeper import Keeper
@@ -45,9 +48,16 @@ class World(Protocol):
         """The memory of the life before."""
 
 
-async def recover_leases(book: LockBook, keeper: Keeper, holds: Holds, world: World) -> None:
+async def recover_leases(
+    book: LockBook,
+    keeper: Keeper,
+    holds: Holds,
+    world: World,
+    has_unanswered: Callable[[Epoch], Awaitable[bool]],
+) -> None:
     """Go through what the journal remembers of locks.  An unreachable store loses the leases, not
-    the start."""
+    the start.  `has_unanswered`: did the life before send requests on plain keys under an epoch
+    that may still land?"""
     remembered = await world.journal.read(ledger.acquisitions)
     rows = await world.journal.read(ledger.holds)
     mine = {one.nonce: one for one in remembered}
@@ -57,13 +67,16 @@ async def recover_leases(book: LockBook, keeper: Keeper, holds: Holds, world: Wo
         recovered = [await _renew(book, world, part) for part in parts if part is not None]
         whole = len(recovered) == len(row["leases"]) and all(recovered)
         kept |= {part.nonce for part in parts if part is not None}
+        for lease in recovered:
+            if lease is not None:
+                lease.left_unanswered = await has_unanswered(lease.epoch)
         if whole:
             _restore(keeper, holds, row, [lease for lease in recovered if lease is not None])
         else:
             await _block(keeper, world, row, [part for part in parts if part is not None])
     for one in remembered:
         if one.nonce not in kept:
-            await _give_back(book, world, one)
+            await _give_back(book, world, one, has_unanswered)
 
 
 async def _renew(book: LockBook, world: World, one: Remembered) -> Lease | None:
@@ -109,9 +122,13 @@ async def _block(
         keeper.end_later(turn, until - now)
 
 
-async def _give_back(book: LockBook, world: World, one: Remembered) -> None:
-    """Free a lease that no hold needs.  Its unanswered requests put its epoch in doubt: a life
-    that was cut off may have had some, so that is always said."""
+async def _give_back(
+    book: LockBook,
+    world: World,
+    one: Remembered,
+    has_unanswered: Callable[[Epoch], Awaitable[bool]],
+) -> None:
+    """Free a lease that no hold needs; requests that it left put its epoch in doubt."""
     record, token, clock = one.record, one.token, world.clock
     if record is None or token is None or one.deadline is None or one.boot_id != clock.boot_id:
         return
@@ -121,9 +138,10 @@ async def _give_back(book: LockBook, world: World, one: Remembered) -> None:
         return clock.now() < deadline
 
     fate: Fate | None = None
+    unanswered = await has_unanswered(record.epoch)
     try:
         while in_time():
-            free = leases.released(record, book.fresh_wid(), unanswered=True)
+            free = leases.released(record, book.fresh_wid(), unanswered=unanswered)
             fate = await book.write(free, token, in_time, clock.now() + FINDING_OUT_S)
             if not isinstance(fate, Refused):
                 break

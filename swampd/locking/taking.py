@@ -114,7 +114,7 @@ class Taker:
             if gate is not None:
                 return gate
             if want.tree:
-                await self._drain(lease, asker, own, watch)
+                await self._drain(lease, asker, own, watch, watched)
             lease.demand()
             lease.granted = True
         return None
@@ -241,16 +241,33 @@ class Taker:
                 return Gate(scope)
         return None
 
-    async def _drain(self, lease: Lease, asker: Asker, own: Own, watch: Watch) -> None:
-        """Wait until every lock below the gate was seen free; top-down."""
+    async def _drain(
+        self, lease: Lease, asker: Asker, own: Own, watch: Watch, watched: tuple[Scope, ...]
+    ) -> None:
+        """Wait until every lock below the gate was seen free; top-down.
+
+        All that is not free is watched from the first look on, with what else is wanted, so that
+        several dead holders are waited out side by side (L11).
+        """
+        busy: list[Scope] = []
+        for scope in await self._below(lease.scope, own):
+            await own.give_back_idle(scope)
+            seen = await watch.look(scope)
+            if seen is not None and not seen.is_free:
+                busy.append(scope)
+            lease.demand()
+        others = tuple(scope for scope in watched if scope != lease.scope)
+        while busy:
+            await self._wait_out(busy[0], (*busy, *others), asker, own, watch, lease)
+            busy.pop(0)
+
+    async def _below(self, gate: Scope, own: Own) -> list[Scope]:
+        """The locks below a gate that are not its holder's, nor known to be free."""
         listed = await self._book.listed()
         known = await self._book.journal.read(ledger.known_free_tokens)
-        below = sorted(s for s in listed if scopes.is_below(s, lease.scope))
-        for scope in sorted(below, key=lambda s: (not scopes.is_top(s), s)):
-            if own.holds(scope) or known.get(scope) == listed[scope]:
-                continue
-            await own.give_back_idle(scope)
-            await self._wait_out(scope, (scope,), asker, own, watch, lease)
+        below = (s for s in listed if scopes.is_below(s, gate) and known.get(s) != listed[s])
+        chosen = [scope for scope in below if not own.holds(scope)]
+        return sorted(chosen, key=lambda scope: (not scopes.is_top(scope), scope))
 
     async def _wait_out(
         self,

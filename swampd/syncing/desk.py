@@ -20,7 +20,7 @@ from swampd.domain.states import Halt
 from swampd.errors import Halted, LockBusy, LockTimeout
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
-from swampd.syncing import committing, local_ledger, mirroring
+from swampd.syncing import committing, ledger, local_ledger, mirroring
 from swampd.syncing.bases import Bases, check_halts
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
 from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller, roll_forward
@@ -220,6 +220,13 @@ class Desks:
 
     # --- in the background --------------------------------------------------------------------
 
+    async def expire_requests(self) -> None:
+        """Close the requests that can no longer land: their paths are out of doubt (section 3)."""
+        now, boot_id = self.sync.clock.now(), self.sync.clock.boot_id
+        journal = self.sync.journal
+        if await journal.read(lambda tx: ledger.requests_to_expire(tx, now, boot_id)):
+            await journal.write(lambda tx: ledger.expire_requests(tx, now, boot_id))
+
     async def settle_due(self) -> None:
         """Settle the scopes whose time has come; one that is held or still in doubt waits longer
         each time, up to what others wait."""
@@ -257,7 +264,8 @@ class Desks:
         await empty_trash(self.sync, ConflictKeeper(self.sync), least_age_s)
 
     async def recover(self) -> None:
-        """After a restart: unfinished placements."""
+        """After a restart: requests of another boot, unfinished placements."""
+        await self.expire_requests()
         await roll_forward(self.sync, ConflictKeeper(self.sync))
 
     def give_back(self, grant: Grant) -> None:

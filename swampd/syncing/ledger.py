@@ -68,11 +68,20 @@ def close_requests(tx: Transaction, ids: Iterable[int]) -> None:
 
 
 def expire_requests(tx: Transaction, now: float, boot_id: BootId) -> None:
-    """Close those that can no longer land; after a reboot the horizon counts anew."""
+    """Close those that can no longer land; after a reboot the horizon counts anew (section 5.4)."""
     tx.execute(
         "UPDATE request SET boot_id = ?, sent_at = ? WHERE boot_id != ?", (boot_id, now, boot_id)
     )
     tx.execute("DELETE FROM request WHERE sent_at <= ?", (now - HORIZON_S,))
+
+
+def requests_to_expire(tx: Transaction, now: float, boot_id: BootId) -> bool:
+    """Has `expire_requests` anything to do?"""
+    found = tx.execute(
+        "SELECT 1 FROM request WHERE boot_id != ? OR sent_at <= ? LIMIT 1",
+        (boot_id, now - HORIZON_S),
+    )
+    return bool(list(found))
 
 
 def path_in_doubt(tx: Transaction, path: CachePath) -> bool:
@@ -80,18 +89,9 @@ def path_in_doubt(tx: Transaction, path: CachePath) -> bool:
     return bool(list(tx.execute("SELECT 1 FROM request WHERE path = ? LIMIT 1", (path,))))
 
 
-def paths_in_doubt(tx: Transaction) -> set[CachePath]:
-    """All paths with an open request."""
-    return {CachePath(path) for (path,) in tx.execute("SELECT DISTINCT path FROM request")}
-
-
-def open_under(tx: Transaction, epochs: Iterable[Epoch]) -> int:
-    """How many requests of these epochs are open."""
-    return sum(
-        row[0]
-        for epoch in epochs
-        for row in tx.execute("SELECT count(*) FROM request WHERE epoch = ?", (epoch,))
-    )
+def open_under(tx: Transaction, epoch: Epoch) -> bool:
+    """Is a request of this epoch unanswered?"""
+    return bool(list(tx.execute("SELECT 1 FROM request WHERE epoch = ? LIMIT 1", (epoch,))))
 
 
 # --- commits ------------------------------------------------------------------------------------

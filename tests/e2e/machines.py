@@ -63,6 +63,7 @@ class Machine:
         self.state = self.root / "state" / "swampd"
         # The path of a socket is short.
         self.runtime = Path(tempfile.mkdtemp(prefix=f"sw-{name}-"))
+        self._caches: dict[bytes, Path] = {}
         for folder in (self.repo, self.root / "home"):
             folder.mkdir(parents=True)
         self.environ = {
@@ -115,8 +116,11 @@ class Machine:
 
     @property
     def cache(self) -> Path:
-        """Where the files are."""
-        return Path(self.ok("cache", "path").out.strip())
+        """Where the files are; asked once for one configuration."""
+        said = (self.repo / ".swamp.yaml").read_bytes()
+        if said not in self._caches:
+            self._caches[said] = Path(self.ok("cache", "path").out.strip())
+        return self._caches[said]
 
     def set_up(self, store: Path) -> None:
         """Give the repo the store in this folder."""

@@ -169,22 +169,6 @@ def test_a_copied_state_directory_keeps_no_lock_and_gets_another_id(pair: Pair) 
     assert a.ok("daemon", "status", "--json").json["daemon_id"] != daemon
 
 
-def test_a_damaged_journal_is_put_aside_and_files_stay(pair: Pair) -> None:
-    a, b, _ = pair
-    a.write("data/f", "1")
-    a.ok("push")
-    a.ok("daemon", "stop")
-    (journal,) = (a.state / "journals").glob("*.db")
-    journal.write_bytes(b"not a database" * 1000)
-    (workspace,) = a.ok("status", "--json").json["workspaces"]
-    assert "damaged" in workspace["quarantined_journal"]
-    a.ok("pull")
-    a.ok("push")
-    b.ok("pull")
-    assert a.files() == b.files()
-    assert list(a.files()) == ["data/f"]
-
-
 def test_the_log_is_json_without_secrets(pair: Pair) -> None:
     a, _, _ = pair
     token = a.shell("swampctl lock acquire data/x").out.strip()

@@ -382,6 +382,7 @@ def test_every_part_of_a_manifest_is_damaged() -> None:
         gzip.compress(b""),
         gzip.compress(b"\xff"),
     ],
+    ids=["no gzip", "unpacked", "a byte more", "twice", "checksum", "empty", "no JSON"],
 )
 def test_what_is_not_one_whole_gzip_stream_of_a_manifest_is_damaged(raw: bytes) -> None:
     assert isinstance(codec.decode_manifest(raw, DATA), Damaged)

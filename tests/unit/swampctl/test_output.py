@@ -9,7 +9,7 @@ from swampctl.documents import document
 from swampctl.durations import spell
 from swampctl.locks import hold_row, lock_row
 from swampctl.output import Output, table
-from swampd.errors import LockBusy
+from swampd.errors import LockBusy, SwampdError
 from swampd.v1 import lock_pb2, sync_pb2
 
 if TYPE_CHECKING:
@@ -93,3 +93,18 @@ def test_rows_of_locks_and_holds() -> None:
     assert lock_row(lock)[5] == "ann@box (pid 7, here)"
     hold = lock_pb2.HoldInfo(scopes=["a", "b"], owner="session 7", ends_with="release", lost=True)
     assert hold_row(hold) == ["a, b", "session 7", "-", "LOST", "-"]
+
+
+def test_no_control_character_of_a_name_reaches_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "a\0b\x1b[2Jc\nd\x9be\u202ef"
+    output = Output(as_json=False)
+    output.result({}, [name])
+    output.say(name)
+    output.warn(name)
+    output.error(SwampdError(name, name))
+    said = capsys.readouterr()
+    assert said.out == "a\\x00b\\x1b[2Jc\\nd\\x9be\\u202ef\n"
+    assert not set(said.err) & {"\0", "\x1b", "\x9b", "\u202e"}
+    assert said.err.count("\n") == 4
