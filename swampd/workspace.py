@@ -162,10 +162,13 @@ class Workspace:
         """Run background work inside `run`; its failure is logged and never ends the workspace."""
         guarded = self._guarded(work, name)
         try:
-            self._running().create_task(guarded, name=name)
+            task = self._running().create_task(guarded, name=name)
         except RuntimeError:
             guarded.close()
             work.close()
+        else:
+            # One that is cancelled before its first step never began with the work.
+            task.add_done_callback(lambda _: work.close())
 
     def _running(self) -> asyncio.TaskGroup:
         if self._group is None:

@@ -130,7 +130,10 @@ class Keeper:
             raise
 
     async def _await_turn(self, turn: Turn, until: float, *, no_wait: bool) -> None:
-        if await wait_for(turn.granted, self._clock, until - self._clock.now()):
+        circle = self.queue.waits_for_itself(turn)
+        no_wait = no_wait or circle
+        patience = 0.0 if circle else until - self._clock.now()
+        if await wait_for(turn.granted, self._clock, patience):
             return
         other = self.queue.in_the_way(turn)
         what = f"{other.purpose or other.owner}" if other is not None else "another client"
@@ -175,8 +178,9 @@ class Keeper:
             self._count_use(lease)
             reused.append(lease)
             rest.pop(0)
+        own = _Own(self, turn, reused)
         try:
-            taken = await self._take_rest(tuple(rest), tuple(reused), turn, under, asker)
+            taken = await self._take_rest(tuple(rest), own, under, asker)
         except BaseException:
             for lease in reused:
                 self._drop_use(lease, turn)
@@ -188,16 +192,11 @@ class Keeper:
         return {lease.scope: lease for lease in (*reused, *taken)}
 
     async def _take_rest(
-        self,
-        rest: tuple[Want, ...],
-        reused: tuple[Lease, ...],
-        turn: Turn,
-        under: tuple[Lease, ...],
-        asker: Asker,
+        self, rest: tuple[Want, ...], own: _Own, under: tuple[Lease, ...], asker: Asker
     ) -> list[Lease]:
         if not rest:
             return []
-        own = _Own(self, {*(lease.scope for lease in reused)}, turn.owner)
+        turn = own.turn
         for scope in tuple(self._leaving):
             await self.give_back_idle(scope)
         for lease in self.held:
@@ -209,10 +208,11 @@ class Keeper:
         await self._cool_down(rest)
         gates = tuple(
             lease
-            for lease in dict.fromkeys((*under, *reused, *self._gates_of(turn.owner)))
-            if any(scopes.is_below(want.scope, lease.scope) for want in rest)
+            for lease in dict.fromkeys((*under, *self._gates_of(turn.owner)))
+            if lease not in own.reused
+            and any(scopes.is_below(want.scope, lease.scope) for want in turn.wants)
         )
-        return await self._taker.take(rest, gates, asker, own)
+        return await self._taker.take(turn.wants, gates, asker, own)
 
     def _gates_of(self, owner: str) -> list[Lease]:
         """The gates that this owner's turns hold: its own locks below them pass."""
@@ -297,6 +297,12 @@ class Keeper:
         if self._uses.get(lease.scope) == uses and self._pool.get(lease.scope) is lease:
             await self.give_back_idle(lease.scope)
 
+    async def free_used(self, lease: Lease) -> None:
+        """End one use of a lease and free it on the store, if that was the last."""
+        if self._pool.get(lease.scope) is lease:
+            self._users[lease.scope] -= 1
+            await self.give_back_idle(lease.scope)
+
     def _release_soon(self, lease: Lease) -> None:
         lease.going = True
         self._spawn(self.give_back_idle(lease.scope), "lease_release")
@@ -331,18 +337,27 @@ class Keeper:
 
 
 class _Own:
-    """What the drain of a gate asks of this keeper (see `taking.Own`)."""
+    """What a turn has of this keeper while it takes the rest (see `taking.Own`)."""
 
-    def __init__(self, keeper: Keeper, held: set[Scope], owner: str) -> None:
+    def __init__(self, keeper: Keeper, turn: Turn, reused: list[Lease]) -> None:
         self._keeper = keeper
-        self._held = held
-        self._owner = owner
+        self.turn = turn
+        self.reused = reused
 
     def holds(self, scope: Scope) -> bool:
-        return scope in self._held or self._keeper.holds_for(scope, self._owner)
+        reused = any(lease.scope == scope for lease in self.reused)
+        return reused or self._keeper.holds_for(scope, self.turn.owner)
+
+    def has_below(self, gate: Scope) -> bool:
+        mine = self._keeper.queue.held_besides(self.turn)
+        return any(scopes.is_below(want.scope, gate) for want in mine)
 
     def is_live(self, nonce: Nonce) -> bool:
         return self._keeper.is_live(nonce)
 
     async def give_back_idle(self, scope: Scope) -> None:
         await self._keeper.give_back_idle(scope)
+
+    async def give_back_reused(self) -> None:
+        while self.reused:
+            await self._keeper.free_used(self.reused.pop())

@@ -58,6 +58,27 @@ class LocalQueue:
             for t in self._turns
         )
 
+    def held_besides(self, turn: Turn) -> tuple[Want, ...]:
+        """What the owner of this turn has by others of its turns."""
+        return tuple(
+            want
+            for other in self.active()
+            if other.owner == turn.owner and other is not turn
+            for want in other.wants
+        )
+
+    def waits_for_itself(self, turn: Turn) -> bool:
+        """Would a waiting turn wait for somebody who waits for what its own owner has?  (L11)."""
+        owner, open_ends, seen = turn.owner, [turn], {id(turn)}
+        while open_ends:
+            for other in self._before(open_ends.pop()):
+                if other.granted.is_set() and other.owner == owner:
+                    return True
+                if not other.granted.is_set() and id(other) not in seen:
+                    seen.add(id(other))
+                    open_ends.append(other)
+        return False
+
     def _before(self, turn: Turn) -> Iterator[Turn]:
         for other in self._turns:
             if other is turn:

@@ -6,7 +6,7 @@ acquirer's side, and L11: whoever meets a gate gives all back before it waits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,7 +23,7 @@ from swampd.locking.cas import Landed
 from swampd.locking.lease import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from swampd.domain.levels import Want
     from swampd.ports import Clock, Rng
@@ -43,12 +43,18 @@ class Asker:
     no_wait: bool = False
     given_up: Callable[[], bool] = lambda: False
 
+    @property
+    def at_once(self) -> Asker:
+        """The same one, who may not wait."""
+        return replace(self, no_wait=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
     """Somebody's gate that stands above: give back, wait for it, begin again."""
 
     scope: Scope
+    seen: Sighting
 
 
 class Taker:
@@ -72,21 +78,28 @@ class Taker:
     async def take(
         self, wants: tuple[Want, ...], gates: tuple[Lease, ...], asker: Asker, own: Own
     ) -> list[Lease]:
-        """All of these locks or none, in the given (sorted) order; `gates` are held by the asker.
+        """All of these locks or none, in the given (sorted) order, but for what is reused of
+        `own`; `gates` are held by the asker.  Whoever meets somebody's gate gives all back, what
+        was reused included, and begins again when it is free (section 3, several scopes).
 
         Raises errors.LockTimeout or errors.LockBusy naming holder and age; errors.StoreUnavailable.
         """
         watch = Watch(self._book)
         while True:
             taken: list[Lease] = []
+            reused = {lease.scope for lease in own.reused}
+            rest = tuple(want for want in wants if want.scope not in reused)
             try:
-                gate = await self._take_each(wants, gates, asker, own, watch, taken)
+                gate = await self._take_each(rest, (*gates, *own.reused), asker, own, watch, taken)
             except BaseException:
                 await self.give_back(taken)
                 raise
             if gate is None:
                 return taken
             await self.give_back(taken)
+            await own.give_back_reused()
+            if own.has_below(gate.scope):
+                raise _not_obtained(gate.scope, gate.seen, asker.at_once, self._clock.now())
             await self._wait_out(gate.scope, _all_watched(wants), asker, own, watch)
 
     async def give_back(self, taken: list[Lease]) -> None:
@@ -238,7 +251,7 @@ class Taker:
                 continue
             seen = await watch.look(scope)
             if seen is not None and seen.is_gate:
-                return Gate(scope)
+                return Gate(scope, seen)
         return None
 
     async def _drain(
@@ -308,6 +321,17 @@ class Taker:
 class Own(Protocol):
     """What this daemon itself holds: the drain of a gate passes its own client's locks, and gives
     back what merely lingers."""
+
+    @property
+    def reused(self) -> Sequence[Lease]:
+        """Leases that lingered and are part of what is being taken."""
+
+    async def give_back_reused(self) -> None:
+        """Free them on the store; they are taken anew then."""
+
+    def has_below(self, gate: Scope) -> bool:
+        """Does the same client hold something below this gate, besides what is being taken?  Then
+        it must not wait for it: the gate's drain waits for that (L11)."""
 
     def holds(self, scope: Scope) -> bool:
         """Is this scope held here for the same client?"""

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
     from tests.workspace.machines import Machine
 
+
+async def until_held(on: Machine, scope: Scope) -> None:
+    """Until the lock record of a scope says held."""
+    for _ in range(1000):
+        seen = await on.workspace.book.look(scope)
+        if seen is not None and not seen.is_free:
+            return
+        await on.workspace.ports.clock.sleep(0.01)
+    raise AssertionError(f"nobody holds {scope}")
+
+
 FIRST = Owner("first")
 SECOND = Owner("second")
 LONG_S = 50.0
@@ -80,6 +91,55 @@ def test_a_second_lock_that_must_declare_does_not_wait_for_its_top_level(tmp_pat
                     await a.workspace.lock(["data/c"], Asker(FIRST, wait_s=LONG_S))
             b.workspace.keeper.give_back(other)
             await a.workspace.release(held)
+
+    asyncio.run(main())
+
+
+def test_what_lingers_is_given_back_too_when_a_gate_is_met(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = tmp_path / "store"
+        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+            held = await a.workspace.lock(["data"], Asker(FIRST, wait_s=LONG_S))
+            async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+                gate = group.create_task(b.workspace.lock(["*"], Asker(SECOND, wait_s=LONG_S)))
+                await until_held(b, Scope("*"))
+                await a.workspace.release(held)  # the lease lingers, and is used again
+                both = group.create_task(
+                    a.workspace.lock(["data", "out"], Asker(FIRST, wait_s=LONG_S))
+                )
+                await b.workspace.release(await gate)
+                await a.workspace.release(await both)
+
+    asyncio.run(main())
+
+
+def test_who_holds_something_does_not_wait_for_a_gate_that_waits_for_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = tmp_path / "store"
+        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+            held = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
+            async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+                gate = group.create_task(b.workspace.lock(["*"], Asker(SECOND, wait_s=LONG_S)))
+                await until_held(b, Scope("*"))
+                with pytest.raises(LockBusy):
+                    await a.workspace.lock(["out"], Asker(FIRST, wait_s=LONG_S))
+                await a.workspace.release(held)
+                await b.workspace.release(await gate)
+
+    asyncio.run(main())
+
+
+def test_nor_for_another_client_of_its_daemon_who_waits_for_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            held = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
+            async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+                gate = group.create_task(a.workspace.lock(["*"], Asker(SECOND, wait_s=LONG_S)))
+                await until_waited_for(a, "*")
+                with pytest.raises(LockBusy):
+                    await a.workspace.lock(["out"], Asker(FIRST, wait_s=LONG_S))
+                await a.workspace.release(held)
+                await a.workspace.release(await gate)
 
     asyncio.run(main())
 
