@@ -158,17 +158,19 @@ class Workspace:
         """End `run`: leases are freed, background work is cancelled."""
         self._stopping.set()
 
-    def spawn(self, work: Coroutine[object, object, None], name: str) -> None:
-        """Run background work inside `run`; its failure is logged and never ends the workspace."""
+    def spawn(self, work: Coroutine[object, object, None], name: str) -> bool:
+        """Run background work inside `run`; its failure is logged and never ends the workspace.
+        False: the workspace has ended, and nothing runs."""
         guarded = self._guarded(work, name)
         try:
             task = self._running().create_task(guarded, name=name)
         except RuntimeError:
             guarded.close()
             work.close()
-        else:
-            # One that is cancelled before its first step never began with the work.
-            task.add_done_callback(lambda _: work.close())
+            return False
+        # One that is cancelled before its first step never began with the work.
+        task.add_done_callback(lambda _: work.close())
+        return True
 
     def _running(self) -> asyncio.TaskGroup:
         if self._group is None:

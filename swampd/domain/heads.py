@@ -114,10 +114,13 @@ def fresh(datastore_id: DatastoreId, scope: Scope, stamp: Stamp) -> Head:
 def restamped(head: Head, stamp: Stamp, kind: HeadKind) -> Head:
     """The same content under another write: a claim, a declaration or a settlement.
 
-    None of them raises seq; only a commit does.
+    None of them raises seq; only a commit does.  Entries of `delta` that are masked leave it: the
+    children have them.
     """
+    delta = {path: row for path, row in head.delta.items() if not masked(path, head.children)}
     return msgspec.structs.replace(
         head,
+        delta=delta,
         epoch=stamp.epoch,
         nonce=stamp.nonce,
         wid=stamp.wid,
@@ -129,19 +132,19 @@ def restamped(head: Head, stamp: Stamp, kind: HeadKind) -> Head:
 def committed(head: Head, stamp: Stamp, changes: Mapping[CachePath, Record]) -> Head:
     """The next commit: seq + 1, its wid in `recent`, its changes in `delta` (L4)."""
     recent = (stamp.wid, *head.recent)[:RECENT]
+    restamp = restamped(head, stamp, HeadKind.COMMIT)
     return msgspec.structs.replace(
-        restamped(head, stamp, HeadKind.COMMIT),
+        restamp,
         seq=Seq(head.seq + 1),
         recent=recent,
-        delta={**head.delta, **changes},
+        delta={**restamp.delta, **changes},
     )
 
 
 def settled(head: Head, stamp: Stamp, changes: Mapping[CachePath, Record]) -> Head:
     """A write that only records plain tokens, drops redo copies and marks tombstones swept."""
-    return msgspec.structs.replace(
-        restamped(head, stamp, HeadKind.SETTLE), delta={**head.delta, **changes}
-    )
+    restamp = restamped(head, stamp, HeadKind.SETTLE)
+    return msgspec.structs.replace(restamp, delta={**restamp.delta, **changes})
 
 
 def with_seen_children(head: Head, seen: Collection[Scope]) -> Head:

@@ -156,6 +156,12 @@ def acquired(
     )
 
 
+def after_damage(record: LockRecord, known_epoch: Epoch) -> LockRecord:
+    """An acquisition over a record that could not be read: whoever held it may have requests under
+    way, so what is known of it stays in doubt (section 3, in doubt)."""
+    return msgspec.structs.replace(record, in_doubt=known_epoch)
+
+
 def doubt(known: Epoch | None, epoch: Epoch) -> Epoch:
     """The higher of two values of `in_doubt`."""
     return epoch if known is None else max(known, epoch)

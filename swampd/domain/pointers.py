@@ -58,7 +58,7 @@ def held_back(
     Waiting does not spread further: a pointer that waits for its directory is in every outer
     directory that it could hold back, and so is that directory.
     """
-    troubled = {folder for path in unsafe for folder in _folders(path)}
+    troubled = {folder for path in unsafe for folder in folders_above(path)}
     waiting = {
         pointer: target
         for pointer, target in pointers.items()
@@ -66,11 +66,13 @@ def held_back(
     }
     targets = set(waiting.values())
     return {
-        path for path in candidates if path in waiting or not targets.isdisjoint(_folders(path))
+        path
+        for path in candidates
+        if path in waiting or not targets.isdisjoint(folders_above(path))
     }
 
 
-def _folders(path: str) -> Iterator[str]:
+def folders_above(path: str) -> Iterator[str]:
     """Every directory above a path, the nearest first."""
     while folder := path.rpartition("/")[0]:
         yield folder

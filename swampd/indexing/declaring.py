@@ -17,6 +17,7 @@ from swampd.domain.heads import Child, Head, HeadKind
 from swampd.errors import StoreUnavailable
 from swampd.indexing import ledger, rows
 from swampd.indexing.manifests import Folded
+from swampd.indexing.reading import put_pending
 from swampd.locking.cas import Landed, Refused
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def declare(
             raise StoreUnavailable(f"declaring {child} was not answered", "try again", scope=child)
         parent = await reader.refresh(top)
     home = ref.wid if ref is not None else None
-    await journal.write(lambda tx: rows.put_remote(tx, child, moved, home))
+    await journal.write(lambda tx: put_pending(tx, child, moved, home))
     await writer.create_child(child_lease, head, ref)
 
 

@@ -143,6 +143,8 @@ class Manifests:
         """The rows of the new manifest, the manifests that stay behind it, what is forgotten.
 
         Only when it takes in the oldest one may a tombstone be dropped: no older row comes back.
+        A row that the delta has a newer one of, with its content inline, is not taken along: it is
+        no tombstone that is forgotten.
         """
         count = 0
         merged = loose
@@ -154,7 +156,11 @@ class Manifests:
             count = wanted
             merged = {**await self._rows_of(head, head.manifests[:count]), **loose}
         kept = head.manifests[count:]
-        merged = {p: r for p, r in merged.items() if not heads.masked(p, head.children)}
+        merged = {
+            p: r
+            for p, r in merged.items()
+            if (p in loose or p not in head.delta) and not heads.masked(p, head.children)
+        }
         dropped: dict[CachePath, Tombstone] = {}
         if not kept:
             now_ms = self._clock.wall_ms()

@@ -89,17 +89,15 @@ class HeadReader:
             found = await self._get(scope, known)
             if isinstance(found, Unchanged):
                 return known
-            if not isinstance(found, Found):
-                if await self._is_absent(scope):
-                    return None
-                continue
             try:
-                taken = await self._take_in(scope, found, known)
+                if isinstance(found, Found):
+                    taken = await self._take_in(scope, found, known)
+                    if taken is not None:
+                        return taken
+                elif await self._is_absent(scope, known):
+                    return None
             except ManifestMissing as missing:
                 log.info("manifest_missing", scope=scope, manifest=str(missing))
-                continue
-            if taken is not None:
-                return taken
         raise DamagedObject(
             f"the head of {scope} names a manifest that is not there",
             "restore it from a version or a backup of the store, then pull again",
@@ -112,20 +110,23 @@ class HeadReader:
         A head that was there and is not listed halts its scope; the others go on.
         """
         failed: dict[Scope, SwampdError] = {}
-        listed = await self._listed()
-        known = await self._journal.read(ledger.head_tokens)
-        for scope in sorted(listed | known.keys()):
-            if listed.get(scope) == known.get(scope):
-                continue
+
+        async def one(scope: Scope) -> None:
             try:
                 await self.refresh(scope)
             except (Halted, DamagedObject, SchemaTooNew) as error:
                 log.warning("head_refused", scope=scope, error=error.code)
                 failed[scope] = error
+
+        listed = await self._listed()
+        known = await self._journal.read(ledger.head_tokens)
+        for scope in sorted(listed | known.keys()):
+            if listed.get(scope) != known.get(scope):
+                await one(scope)
         pending = await self._journal.read(_pending_children)
         for scope in pending:
             if scope not in listed:
-                await self.refresh(scope)
+                await one(scope)
         return Refreshed(sorted({*listed, *known, *pending}), failed)
 
     async def _listed(self) -> dict[Scope, Token]:
@@ -159,28 +160,25 @@ class HeadReader:
 
     # --- no head ------------------------------------------------------------------------------
 
-    async def _is_absent(self, scope: Scope) -> bool:
-        """Say what a 404 means: gone back if it was there; else a child may wait on its parent.
+    async def _is_absent(self, scope: Scope, known: KnownHead | None) -> bool:
+        """Say what a 404 means to somebody who knew `known` before: gone back if it was there; else
+        a child may wait on its parent.  False when the head exists meanwhile.
 
         `pending` counts only after that 404: the parent is read again, and null now means that
-        the head exists meanwhile.
+        the head exists.
         """
-        if await self.known(scope) is not None:
+        if known is not None:
             await self.halt(scope, Halt.HEAD_WENT_BACK, "the head is gone from the store")
         top = scopes.top_scope(scope)
-        if top == scope:
-            return True
-        parent = await self.refresh(top)
+        parent = await self.refresh(top) if top != scope else None
         child = parent.head.children.get(scope) if parent is not None else None
-        if child is None:
-            return True
-        if child.pending is None:
+        if child is not None and child.pending is None:
             return False
-        if isinstance(child.pending, str):
-            wid = Wid(child.pending)
-            manifest, _ = await self._manifests.read(wid, scope, None)
-            await self._journal.write(lambda tx: rows.put_remote(tx, scope, manifest.entries, wid))
-        return True
+        if child is None or not isinstance(child.pending, str):
+            return await self.known(scope) is None
+        wid = Wid(child.pending)
+        manifest, _ = await self._manifests.read(wid, scope, None)
+        return await self._journal.write(lambda tx: put_pending(tx, scope, manifest.entries, wid))
 
     # --- a head -------------------------------------------------------------------------------
 
@@ -254,13 +252,17 @@ class HeadReader:
 
     async def _unseen(self, head: Head, known: KnownHead | None) -> Update:
         """What of this head the journal has not: the new manifests in front of those it has seen,
-        or all of them where the seen ones are not the oldest part."""
+        or all of them where the seen ones are not the oldest part.  Where the oldest one is new,
+        the head may have forgotten tombstones: what it does not say is gone (S3)."""
         seen = tuple(ref.wid for ref in known.head.manifests) if known is not None else ()
         fresh = [ref for ref in head.manifests if ref.wid not in seen]
         behind = [ref.wid for ref in head.manifests if ref.wid in seen]
         suffix = [ref.wid for ref in head.manifests[len(fresh) :]]
         whole = (
-            known is None or behind != suffix or tuple(suffix) != seen[len(seen) - len(suffix) :]
+            known is None
+            or not suffix
+            or behind != suffix
+            or tuple(suffix) != seen[len(seen) - len(suffix) :]
         )
         wanted = head.manifests if whole else tuple(fresh)
         parts: list[tuple[Wid | None, Mapping[CachePath, Record]]] = []
@@ -304,6 +306,17 @@ class HeadReader:
             return True
 
         return await self._journal.write(work)
+
+
+def put_pending(
+    tx: Transaction, scope: Scope, moved: Mapping[CachePath, Record], wid: Wid | None
+) -> bool:
+    """What a declared scope begins with, while its head was not seen; False, and nothing done, when
+    it was: it may have newer rows."""
+    if ledger.known_head(tx, scope) is not None:
+        return False
+    rows.put_remote(tx, scope, moved, wid)
+    return True
 
 
 def _token(known: KnownHead | None) -> Token | None:

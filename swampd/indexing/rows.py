@@ -50,16 +50,6 @@ def remote(tx: Transaction, path: CachePath) -> Record | None:
     return None
 
 
-def remote_of(tx: Transaction, paths: Iterable[CachePath]) -> dict[CachePath, Record]:
-    """What the heads say of these paths; those without entry or tombstone are left out."""
-    found: dict[CachePath, Record] = {}
-    for path in paths:
-        record = remote(tx, path)
-        if record is not None:
-            found[path] = record
-    return found
-
-
 def remote_in(tx: Transaction, scope: Scope) -> dict[CachePath, Record]:
     """All rows of a scope."""
     rows = tx.execute("SELECT path, record FROM remote WHERE scope = ? ORDER BY path", (scope,))
@@ -125,14 +115,6 @@ def put_remote(
             (path, scope, raw, home, _is_pending(record)),
         )
         note_applied_or_not(tx, scope, path, record)
-
-
-def rehome(tx: Transaction, scope: Scope, paths: Iterable[CachePath], home: Wid) -> None:
-    """These rows now stand in this manifest."""
-    tx.executemany(
-        "UPDATE remote SET home = ? WHERE path = ? AND scope = ?",
-        ((home, path, scope) for path in paths),
-    )
 
 
 def drop_remote(tx: Transaction, scope: Scope, paths: Iterable[CachePath]) -> None:

@@ -17,7 +17,7 @@ from swampd.domain.heads import Head, HeadKind
 from swampd.domain.values import Wid
 from swampd.errors import LockLost, StoreUnavailable
 from swampd.indexing.ledger import KnownHead
-from swampd.indexing.manifests import Folded
+from swampd.indexing.manifests import Folded, ManifestMissing
 from swampd.indexing.reading import Update
 from swampd.locking import ledger as locks
 from swampd.locking.cas import Fate, Landed, Refused, Write, Writer
@@ -116,7 +116,12 @@ class HeadWriter:
         token: Token | None,
         still: Callable[[], bool] = lambda: True,
     ) -> Fate:
-        """One CAS of a head, and its fate.  An unanswered one makes the lease unclaimed."""
+        """One CAS of a head, and its fate.
+
+        Only one that landed leaves the lease claimed.  After any other, cut off or refused, the
+        head in the journal may not be the one in the store: it is read again, or claimed, before
+        the next write (section 3, claim).
+        """
 
         def is_mine(found: Found) -> bool:
             decoded = codec.decode_head(found.body, head.scope)
@@ -124,18 +129,20 @@ class HeadWriter:
                 return False
             return decoded.head.wid == head.wid or heads.names_commit(decoded.head, head.wid)
 
-        fate = await self._writer.send(
-            Write(
-                self._keys.head(head.scope),
-                codec.encode_head(head),
-                token,
-                is_mine,
-                lambda: lease.alive() and still(),
-                lease.deadline,
-            )
+        write = Write(
+            self._keys.head(head.scope),
+            codec.encode_head(head),
+            token,
+            is_mine,
+            lambda: lease.may_act() and still(),
+            lease.deadline,
         )
-        if not isinstance(fate, Landed | Refused):
-            lease.claimed = False
+        fate: Fate | None = None
+        try:
+            fate = await self._writer.send(write)
+        finally:
+            if not isinstance(fate, Landed):
+                lease.claimed = False
         return fate
 
     async def adopt_own(self, folded: Folded, fate: Landed, before: KnownHead | None) -> KnownHead:
@@ -165,7 +172,11 @@ class HeadWriter:
 
     async def first_head(self, lease: Lease) -> Head:
         """The head to be created for a scope that has none: a declared child begins on the
-        manifest that its parent names, with its parent's seq and memory."""
+        manifest that its parent names, with its parent's seq and memory.
+
+        Raises errors.LockLost when it is not declared, errors.DamagedObject when that manifest is
+        lost, errors.StoreUnavailable when the head was created meanwhile.
+        """
         scope, stamp = lease.scope, self.stamp(lease)
         head = heads.fresh(self._reader.datastore_id, scope, stamp)
         top = scopes.top_scope(scope)
@@ -178,7 +189,13 @@ class HeadWriter:
         if not isinstance(child.pending, str):
             return _inheriting(head, parent.head, None)
         wid = Wid(child.pending)
-        manifest, body = await self._manifests.read(wid, scope, None)
+        try:
+            manifest, body = await self._manifests.read(wid, scope, None)
+        except ManifestMissing:
+            await self._reader.refresh(scope)  # it names the loss, if it is one
+            raise StoreUnavailable(
+                f"the head of {scope} was created meanwhile", "try again", scope=scope
+            ) from None
         ref = codec.manifest_ref(wid, len(manifest.entries), body)
         return _inheriting(head, parent.head, ref)
 

@@ -97,18 +97,16 @@ class LockBook:
             Write(self._keys.lock(record.scope), body, token, is_mine, may_send, until)
         )
 
-    async def set_free(self, seen: Sighting, until: float) -> None:
+    async def set_free(self, dead: LockRecord, token: Token, until: float) -> None:
         """Free a record that was waited out or is known to be dead; its epoch is in doubt.
 
         A rejected write is somebody else's news and no failure.
         """
-        if seen.record is None:
-            return
-        record = leases.freed(seen.record, self.fresh_wid())
-        fate = await self.write(record, seen.token, lambda: True, until)
+        record = leases.freed(dead, self.fresh_wid())
+        fate = await self.write(record, token, lambda: True, until)
         if isinstance(fate, Landed):
-            token = fate.token
-            await self.journal.write(lambda tx: ledger.note_free(tx, record, token), durable=False)
+            free = fate.token
+            await self.journal.write(lambda tx: ledger.note_free(tx, record, free), durable=False)
 
     async def break_lock(self, scope: Scope, epoch: Epoch, *, now: bool) -> LockRecord:
         """Break the lock of exactly this epoch (L8); the record that was broken.
@@ -185,10 +183,6 @@ class Watch:
         else:
             self._seen[scope] = seen
         return seen
-
-    def forget(self, scope: Scope) -> None:
-        """Start afresh with a record that this process wrote itself."""
-        self._seen.pop(scope, None)
 
     async def look_at_all(self, wanted: tuple[Scope, ...]) -> None:
         """Look at every wanted record, so that their waits run side by side."""

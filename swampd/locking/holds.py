@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from swampd.domain.scopes import is_below
 from swampd.errors import AlreadyHeld, LockLost, NotHolder
 from swampd.locking import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from swampd.domain.levels import Want
     from swampd.domain.values import Scope
@@ -143,10 +144,10 @@ class Holds:
             return [self.by_token(token)]
         return [h for h in self._holds.values() if h.owner.shared and h.owner.key == owner.key]
 
-    async def tell_loss(self, holds: list[Hold], scopes: set[Scope]) -> None:
+    async def tell_loss(self, holds: list[Hold], asked: Collection[Scope]) -> None:
         """Raise errors.LockLost, once, for a lost hold that covers one of these scopes."""
         for hold in holds:
-            if hold.lost is not None and scopes & set(hold.scopes):
+            if hold.lost is not None and any(_covers(hold, scope) for scope in asked):
                 await self.end(hold)
                 raise LockLost(
                     f"the lock on {', '.join(hold.scopes)} was lost: {hold.lost.value}",
@@ -175,3 +176,9 @@ class Holds:
             if hold.owner.key == owner.key and hold.lost is None
             for want in hold.wants
         ]
+
+
+def _covers(hold: Hold, scope: Scope) -> bool:
+    return any(
+        want.scope == scope or (want.tree and is_below(scope, want.scope)) for want in hold.wants
+    )

@@ -8,19 +8,21 @@ limited so that other machines get their turn.
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from swampd.domain import leases, levels, scopes
 from swampd.domain.levels import Want
-from swampd.errors import LockBusy, LockTimeout, SwampdError
+from swampd.errors import LockBusy, LockTimeout, Stopping, SwampdError
 from swampd.locking.queue import LocalQueue, Turn
 from swampd.locking.taking import Asker, Taker
 from swampd.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextlib import AbstractContextManager
 
     from swampd.domain.leases import Identity
     from swampd.domain.values import Nonce, Scope
@@ -58,7 +60,7 @@ class Keeper:
         clock: Clock,
         rng: Rng,
         identity: Identity,
-        spawn: Callable[[Coroutine[object, object, None], str], None],
+        spawn: Callable[[Coroutine[object, object, None], str], bool],
     ) -> None:
         self.queue = LocalQueue()
         self._clock = clock
@@ -70,6 +72,7 @@ class Keeper:
         self._cool_until: dict[Scope, float] = {}
         self._leaving: dict[Scope, asyncio.Event] = {}
         self._live: dict[Nonce, Lease] = {}
+        self._sending: set[Nonce] = set()
         self._stopping = False
 
     @property
@@ -120,7 +123,9 @@ class Keeper:
             raise
         asker = Asker(until, ttl_ms, purpose, wait_s <= 0, lambda: turn.abandoned)
         result: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
-        self._spawn(self._obtain(turn, under, asker, result), "lock_obtain")
+        if not self._spawn(self._obtain(turn, under, asker, result), "lock_obtain"):
+            self.queue.leave(turn)
+            raise Stopping("the daemon is going down: no lock is taken any more", "try again")
         try:
             return await asyncio.shield(result)
         except asyncio.CancelledError:
@@ -238,19 +243,35 @@ class Keeper:
         return lease
 
     def holds_for(self, scope: Scope, owner: str) -> bool:
-        """Is this scope leased here and in use by turns of this owner?"""
-        return any(
-            want.scope == scope and turn.owner == owner
-            for turn in self.queue.active()
-            for want in turn.wants
+        """Is this scope leased here, and in use by turns of this owner?  One that merely waits for
+        it does not have it (L6)."""
+        lease = self._pool.get(scope)
+        return (
+            lease is not None
+            and lease.alive()
+            and any(
+                want.scope == scope and turn.owner == owner
+                for turn in self.queue.active()
+                for want in turn.wants
+            )
         )
 
     # --- keeping and giving back --------------------------------------------------------------
 
     def is_live(self, nonce: Nonce) -> bool:
-        """Is this nonce that of a lease which this process holds, granted already or not?"""
+        """Is this nonce that of a lease which this process holds, granted already or not, or whose
+        acquisition is under way?"""
         self._live = {n: lease for n, lease in self._live.items() if lease.alive()}
-        return nonce in self._live
+        return nonce in self._live or nonce in self._sending
+
+    @contextmanager
+    def sending(self, nonce: Nonce) -> Iterator[None]:
+        """An acquisition of this nonce is under way: if its record is seen, it is a live one."""
+        self._sending.add(nonce)
+        try:
+            yield
+        finally:
+            self._sending.discard(nonce)
 
     def _start(self, lease: Lease) -> None:
         self._live[lease.nonce] = lease
@@ -354,6 +375,9 @@ class _Own:
 
     def is_live(self, nonce: Nonce) -> bool:
         return self._keeper.is_live(nonce)
+
+    def sending(self, nonce: Nonce) -> AbstractContextManager[None]:
+        return self._keeper.sending(nonce)
 
     async def give_back_idle(self, scope: Scope) -> None:
         await self._keeper.give_back_idle(scope)

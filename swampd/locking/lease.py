@@ -15,13 +15,13 @@ import structlog
 
 from swampd.domain import leases
 from swampd.domain.leases import LockRecord, LockState
-from swampd.errors import LockLost, StoreDenied, StoreUnavailable
+from swampd.errors import LockLost, StoreDenied, StoreUnavailable, SwampdError
 from swampd.locking import ledger
 from swampd.locking.cas import Landed, Refused
 from swampd.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from swampd.domain.values import Epoch, Nonce, Scope, Token
     from swampd.locking.book import LockBook
@@ -62,7 +62,6 @@ class Lease:
         self.record = record
         self.token = token
         self.deadline = deadline
-        self.under = under
         self.taken_at = clock.now()
         self.granted = False
         self.going = False
@@ -73,7 +72,12 @@ class Lease:
         self.left_unanswered = False
         """The life before left such requests under this epoch; they may land any time."""
         self.loss: Loss | None = None
-        for gate in under:
+        self.stand_under(under)
+
+    def stand_under(self, gates: Iterable[Lease]) -> None:
+        """It ends when one of these gates is lost."""
+        self.under = tuple(gates)
+        for gate in self.under:
             gate.on_loss(lambda _gate, _reason: self._lose(Loss.GATE_LOST))
 
     @property
@@ -97,22 +101,28 @@ class Lease:
         return self.record.in_doubt is not None
 
     def alive(self) -> bool:
-        """May anything be sent under this lease now?  (L7, L13)."""
+        """Is it neither lost nor lapsed?  (L7, L13)."""
         return (
             self.loss is None
             and self._clock.now() < self.deadline
             and all(gate.alive() for gate in self.under)
         )
 
+    def may_act(self) -> bool:
+        """May work be sent under this lease now?  Not while it is being given back: what its record
+        says of unanswered requests must stay true (section 3, release)."""
+        return not self.going and self.alive()
+
     def valid(self) -> bool:
         """May its holder act now?"""
-        return self.granted and not self.going and self.alive()
+        return self.granted and self.may_act()
 
     def demand(self) -> None:
         """Raise errors.LockLost unless something may be sent under this lease now (L7)."""
         if not self.alive():
             self._lose(Loss.LAPSED)
-            reason = self.loss.value if self.loss else "lapsed"
+        if not self.may_act():
+            reason = self.loss.value if self.loss else "released"
             raise LockLost(
                 f"the lock on {self.scope} (epoch {self.epoch}) was lost: {reason}",
                 "acquire it again; what was edited meanwhile is still in the cache",
@@ -198,8 +208,11 @@ class Lease:
         while self.loss is None and not self.going:
             if await wait_for(self._stopped, self._clock, interval):
                 return
-            async with self._writing:
-                await self._renew()
+            try:
+                async with self._writing:
+                    await self._renew()
+            except SwampdError as error:  # a full disk: the next heartbeat may find room
+                log.warning("renewal_failed", scope=self.scope, error=error.code)
 
     async def renew_now(self) -> None:
         """One heartbeat at once; after a restart, before anybody relies on the lease."""
@@ -227,12 +240,17 @@ class Lease:
                 return
 
     async def _renewed(self, record: LockRecord, token: Token, sent_at: float) -> None:
-        """Take over the new deadline, once the journal has it."""
-        deadline = sent_at + leases.lifetime_s(record.ttl_ms)
-        await self._book.journal.write(lambda tx: ledger.note_deadline(tx, record, token, deadline))
+        """Take over the new deadline, once the journal has it.  An answer that comes after the old
+        one revives nothing, in this life or the next (L13)."""
         self.record, self.token = record, token
+        if not self.alive():
+            return
+        deadline, journal = sent_at + leases.lifetime_s(record.ttl_ms), self._book.journal
+        await journal.write(lambda tx: ledger.note_deadline(tx, record, token, deadline))
         if self.alive():
             self.deadline = max(self.deadline, deadline)
+        else:
+            await journal.write(lambda tx: ledger.forget_nonce(tx, record.nonce))
 
     async def _doubt_is_over(self) -> bool:
         """Has this journal known this value of `in_doubt` for a horizon, in this boot?"""

@@ -13,6 +13,7 @@ import structlog
 
 from swampd.domain import leases
 from swampd.domain.levels import Want
+from swampd.domain.scopes import Covers, is_below
 from swampd.domain.values import Scope
 from swampd.errors import StoreDenied, StoreUnavailable
 from swampd.locking import ledger
@@ -96,7 +97,9 @@ def _restore(keeper: Keeper, holds: Holds, row: dict[str, Any], recovered: list[
     wants = tuple(Want(Scope(scope), tree) for scope, tree in row["wants"])
     turn = Turn(wants, row["owner"], row["purpose"])
     keeper.queue.enter(turn)
+    gates = [lease for lease in recovered if lease.record.covers is Covers.TREE]
     for lease in recovered:
+        lease.stand_under(gate for gate in gates if is_below(lease.scope, gate.scope))
         keeper.adopt(lease)
     grant = Grant(turn, {lease.scope: lease for lease in recovered})
     owner = Owner(row["owner"], row["shared"], row["label"])

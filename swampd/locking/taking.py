@@ -14,18 +14,19 @@ import structlog
 
 from swampd.domain import leases, scopes
 from swampd.domain.leases import Acquisition, Identity, LockRecord, LockState, Sighting
+from swampd.domain.levels import Want
 from swampd.domain.scopes import Covers
 from swampd.domain.values import Epoch, Nonce, Scope
 from swampd.errors import LockBusy, LockTimeout
 from swampd.locking import ledger
 from swampd.locking.book import LockBook, Watch
-from swampd.locking.cas import Landed
+from swampd.locking.cas import Landed, NotSent, Refused
 from swampd.locking.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
-    from swampd.domain.levels import Want
     from swampd.ports import Clock, Rng
 
 log = structlog.get_logger()
@@ -149,13 +150,14 @@ class Taker:
         raced = False
         while True:
             if seen is None or seen.is_free or await self._may_take(seen, own):
-                lease = await self._win(want, above, asker, seen)
+                for gate in above:
+                    gate.demand()
+                lease = await self._win(want, above, asker, own, seen)
                 if lease is not None:
                     return lease
                 await self._book.journal.write(
                     lambda tx: ledger.forget_free(tx, want.scope), durable=False
                 )
-                watch.forget(want.scope)
                 seen = await watch.look(want.scope)
                 if seen is None or seen.is_free:
                     if raced:
@@ -184,10 +186,21 @@ class Taker:
         return await self._book.journal.read(lambda tx: ledger.is_mine(tx, nonce))
 
     async def _win(
-        self, want: Want, above: tuple[Lease, ...], asker: Asker, seen: Sighting | None
+        self,
+        want: Want,
+        above: tuple[Lease, ...],
+        asker: Asker,
+        own: Own,
+        seen: Sighting | None,
     ) -> Lease | None:
         """CAS on exactly what was seen; None when somebody else was there first."""
         record = await self._record(want, asker, seen)
+        with own.sending(record.nonce):
+            return await self._send(record, above, seen)
+
+    async def _send(
+        self, record: LockRecord, above: tuple[Lease, ...], seen: Sighting | None
+    ) -> Lease | None:
         boot_id = self._clock.boot_id
         await self._book.journal.write(lambda tx: ledger.begin_acquisition(tx, record, boot_id))
         sent_at = self._clock.now()
@@ -198,6 +211,9 @@ class Taker:
 
         token = seen.token if seen is not None else None
         fate = await self._book.write(record, token, in_time, deadline)
+        if isinstance(fate, Refused | NotSent):
+            nonce = record.nonce
+            await self._book.journal.write(lambda tx: ledger.forget_nonce(tx, nonce), durable=False)
         if not isinstance(fate, Landed):
             return None
         won = fate.token
@@ -226,6 +242,8 @@ class Taker:
                 asker.purpose,
             ),
         )
+        if seen is not None and previous is None:
+            return leases.after_damage(record, known)
         in_doubt = record.in_doubt
         carried = previous is not None and previous.in_doubt == in_doubt
         if (
@@ -299,8 +317,9 @@ class Taker:
                 lease.demand()
             if seen is None or seen.is_free:
                 return
-            if await self._may_take(seen, own) and seen.record is not None:
-                await self._book.set_free(seen, self._clock.now() + FINDING_OUT_S)
+            if await self._may_take(seen, own):
+                dead = seen.record or await self._record(Want(scope), asker, seen)
+                await self._book.set_free(dead, seen.token, self._clock.now() + FINDING_OUT_S)
                 continue
             await self._poll(scope, seen, asker)
 
@@ -337,8 +356,11 @@ class Own(Protocol):
         """Is this scope held here for the same client?"""
 
     def is_live(self, nonce: Nonce) -> bool:
-        """Is this nonce that of a lease which this process holds now?  Such a record is never
-        taken over or freed, only released."""
+        """Is this nonce that of a lease which this process holds now, or is just taking?  Such a
+        record is never taken over or freed, only released."""
+
+    def sending(self, nonce: Nonce) -> AbstractContextManager[None]:
+        """While an acquisition of this nonce is under way."""
 
     async def give_back_idle(self, scope: Scope) -> None:
         """Release the lease on this scope if nobody uses it."""

@@ -22,6 +22,7 @@ from swampd.indexing.rows import Base
 from swampd.locking.cas import Landed, NotSent, Refused
 from swampd.syncing import ledger, local_ledger, plans
 from swampd.syncing.ledger import Change, CommitIntent
+from swampd.syncing.scoping import scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,12 +120,12 @@ def finish(tx: Transaction, intent: CommitIntent) -> None:
     if not ledger.is_open(tx, intent.wid):
         return
     for path, change in intent.changes.items():
-        sent = ledger.content_of_change(change)
+        sent, scope = ledger.content_of_change(change), scope_of(tx, path)
         if sent is None:
-            rows.drop_base(tx, intent.scope, path)
+            rows.drop_base(tx, scope, path)
         else:
             content, stamp = sent
-            rows.put_base(tx, intent.scope, path, Base(content, stamp, change.racy))
+            rows.put_base(tx, scope, path, Base(content, stamp, change.racy))
     local_ledger.leave_join(tx, intent.changes)
     local_ledger.clear_states(tx, intent.changes)
     ledger.forget_mirrored(tx, intent.changes)
@@ -159,7 +160,7 @@ def settlements(
 async def drop_staged(sync: Sync, lease: Lease, staged: list[Wid]) -> None:
     """Delete staged copies that no head names any more; what stays is left to `compact`."""
     for wid in staged:
-        if lease.alive():
+        if lease.may_act():
             await sync.store.delete(sync.keys.staged(wid))
 
 
@@ -181,6 +182,7 @@ async def _find_out(
     sync: Sync, bases: Bases, intent: CommitIntent, known: KnownHead | None
 ) -> None:
     if known is not None and heads.names_commit(known.head, intent.wid):
+        await _read_children(sync, intent)
         await bases.change(lambda tx: finish(tx, intent))
         log.info("commit_found", scope=intent.scope, wid=intent.wid)
         return
@@ -191,7 +193,7 @@ async def _find_out(
         def close(tx: Transaction) -> None:
             if hidden:
                 for path in intent.changes:
-                    rows.drop_base(tx, intent.scope, path)
+                    rows.drop_base(tx, scope_of(tx, path), path)
                 local_ledger.enter_join(tx, intent.changes)
             ledger.end_commit(tx, intent.wid)
 
@@ -201,3 +203,15 @@ async def _find_out(
     same_boot = intent.boot_id == sync.clock.boot_id
     if same_boot and sync.clock.now() - intent.sent_at >= HORIZON_S:
         await sync.journal.write(lambda tx: ledger.end_commit(tx, intent.wid))
+
+
+async def _read_children(sync: Sync, intent: CommitIntent) -> None:
+    """Paths of a commit may have been declared as another scope's since: what its head says of
+    them is read before base says what was sent."""
+
+    def unread(tx: Transaction) -> set[Scope]:
+        owners = {scope_of(tx, path) for path in intent.changes} - {intent.scope}
+        return {scope for scope in owners if heads_ledger.known_head(tx, scope) is None}
+
+    for scope in sorted(await sync.journal.read(unread)):
+        await sync.reader.refresh(scope)

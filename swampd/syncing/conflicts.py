@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from swampd.domain import scopes
 from swampd.domain.entries import Entry, Record
 from swampd.domain.paths import PathProblem, parse_cache_path
 from swampd.domain.states import ConflictKind, PathState
 from swampd.errors import BadRequest, StoreUnavailable
-from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
 from swampd.ports import FileRead, SealedFile, Stamp
 from swampd.syncing import local_ledger
 from swampd.syncing.fetching import fetch
 from swampd.syncing.local_ledger import Conflict, Trashed
+from swampd.syncing.scoping import scope_of
 from swampd.syncing.survey import look_at
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class ConflictKeeper:
         await self._sync.threads.io(self._sync.tree.sync)
         found = scope
         if found is None:
-            found = await self._sync.journal.read(lambda tx: _scope_of(tx, path))
+            found = await self._sync.journal.read(lambda tx: scope_of(tx, path))
         wall_ms = self._sync.clock.wall_ms()
         await self._save(Conflict(path, found, ConflictKind.KEPT_BYTES, None, copy, wall_ms))
 
@@ -96,12 +95,6 @@ class ConflictKeeper:
 
         await self._sync.journal.write(work)
         log.warning("conflict", path=conflict.path, kind=conflict.kind.value)
-
-
-def _scope_of(tx: Transaction, path: CachePath) -> Scope:
-    """The scope that speaks for a path now."""
-    top = scopes.top_of(path)
-    return scopes.owner_of(path, heads_ledger.children_of(tx, top))
 
 
 class Resolver:
@@ -120,6 +113,13 @@ class Resolver:
         if conflict is None:
             raise BadRequest(
                 f"{path} is not in conflict", "see `swampctl conflicts list`", path=path
+            )
+        if conflict.kind is ConflictKind.NAME_COLLISION:
+            raise BadRequest(
+                f"{path} has no second content: its name is a file on one side and a directory on"
+                " the other",
+                conflict.kind.way_out,
+                path=path,
             )
         await self._must_be_shown(conflict)
         if side is Side.BOTH:
@@ -144,7 +144,7 @@ class Resolver:
 
         def work(tx: Transaction) -> None:
             local_ledger.forget_conflict(tx, path)
-            rows.note_applied_or_not(tx, _scope_of(tx, path), path, rows.remote(tx, path))
+            rows.note_applied_or_not(tx, scope_of(tx, path), path, rows.remote(tx, path))
 
         await self._sync.journal.write(work)
         raise BadRequest(
@@ -161,7 +161,7 @@ class Resolver:
         file = looks[path][1]
 
         def work(tx: Transaction) -> None:
-            scope = _scope_of(tx, path)
+            scope = scope_of(tx, path)
             local_ledger.drop_conflict(tx, path)
             if conflict.kind in (ConflictKind.KEPT_BYTES, ConflictKind.FOREIGN_OBJECT):
                 return

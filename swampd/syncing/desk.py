@@ -23,8 +23,9 @@ from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import committing, ledger, local_ledger, mirroring
 from swampd.syncing.bases import Bases, check_halts
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
-from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller, roll_forward
+from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller
 from swampd.syncing.pushing import Pushed, Pusher
+from swampd.syncing.rolling import roll_forward
 from swampd.syncing.trash import empty_trash
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ class Desks:
     async def recover(self) -> None:
         """After a restart: requests of another boot, unfinished placements."""
         await self.expire_requests()
-        await roll_forward(self.sync, ConflictKeeper(self.sync))
+        await roll_forward(self.sync, self.bases, ConflictKeeper(self.sync))
 
     def give_back(self, grant: Grant) -> None:
         """End a grant."""

@@ -69,7 +69,9 @@ class Granter:
     async def _try(self, asked: Sequence[Scope], owner: Owner, terms: Terms) -> Hold:
         named = outermost([await self._names.resolve(scope) for scope in asked])
         wants = levels.in_order(levels.client_want(scope.scope) for scope in named)
-        self._holds.refuse_twice(owner, {want.scope for want in wants})
+        scopes_asked = {want.scope for want in wants}
+        await self._holds.tell_loss(self._holds.usable(owner, None), scopes_asked)
+        self._holds.refuse_twice(owner, scopes_asked)
         fresh = tuple(n.scope for n in named if n.to_declare)
         tops = tuple(Want(scopes.top_scope(scope)) for scope in fresh)
         taken = levels.in_order((*wants, *tops))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from swampd.domain import scopes
 from swampd.domain.codec import decode_record, encode_record
 from swampd.domain.entries import Entry
 from swampd.domain.leases import HORIZON_S
@@ -186,7 +187,9 @@ def commits(tx: Transaction, scope: Scope | None = None) -> list[CommitIntent]:
 
 def uncommitted_paths(tx: Transaction, scope: Scope) -> set[CachePath]:
     """Paths of open commits: neither taken nor pushed until their fate is known."""
-    return {path for intent in commits(tx, scope) for path in intent.changes}
+    return {
+        path for intent in commits(tx) for path in intent.changes if scopes.contains(scope, path)
+    }
 
 
 def touch_commit(tx: Transaction, scope: Scope, now: float, boot_id: BootId) -> None:

@@ -101,9 +101,10 @@ def clear_states(tx: Transaction, paths: Iterable[str]) -> None:
 
 
 def clear_scope_states(tx: Transaction, scope: Scope, states: Sequence[PathState]) -> None:
-    """A new look decides these afresh."""
+    """A new look decides these afresh; the states of unapplied paths are for a pull to decide."""
     tx.executemany(
-        "DELETE FROM path_state WHERE scope = ? AND state = ?",
+        "DELETE FROM path_state WHERE scope = ? AND state = ?"
+        " AND path NOT IN (SELECT path FROM unapplied)",
         ((scope, state.value) for state in states),
     )
 

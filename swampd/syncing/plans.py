@@ -49,6 +49,8 @@ class Plan:
     """Bases of paths where a local edit won over a delete: dropped at once, then pushed."""
     conflicts: dict[CachePath, ConflictKind] = field(default_factory=dict)
     held: dict[CachePath, PathState] = field(default_factory=dict)
+    beside: dict[CachePath, CachePath] = field(default_factory=dict)
+    """Paths that cannot stand beside an entry of a head, with that one (section 4)."""
     went_back: list[CachePath] = field(default_factory=list)
     looks: dict[CachePath, tuple[Local, LocalFile | None]] = field(default_factory=dict)
     records: dict[CachePath, Record] = field(default_factory=dict)
@@ -88,7 +90,11 @@ def make_plan(
     forgotten = known.head.forgotten_seq if known is not None else Seq(0)
     base_seq = applied_seq(tx, scope)
     uncommitted = ledger.uncommitted_paths(tx, scope)
-    conflicted = {conflict.path: conflict for conflict in local_ledger.conflicts(tx, scope)}
+    conflicted = {
+        conflict.path: conflict
+        for conflict in local_ledger.conflicts(tx, scope)
+        if conflict.kind is not ConflictKind.NAME_COLLISION
+    }
     joining = local_ledger.joining(tx)
     lost = local_ledger.in_state(tx, scope, PathState.MISSING)
     plan = Plan(looks=dict(looks))

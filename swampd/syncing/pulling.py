@@ -18,8 +18,7 @@ from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LowSpace
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
-from swampd.ports import FileRead
-from swampd.syncing import local_ledger, plans
+from swampd.syncing import local_ledger, nesting, noting, plans
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.fetching import Fetched, fetch
 from swampd.syncing.local_ledger import Placement, Trashed
@@ -60,6 +59,12 @@ class Pulled:
         """Is everything of the head applied?"""
         return not (self.conflicts or self.held or self.failed)
 
+    def forget_findings(self) -> None:
+        """Each round plans every open path again: what the last one found may be over."""
+        self.conflicts.clear()
+        self.held.clear()
+        self.failed.clear()
+
 
 class Puller:
     """Pulls scopes of one workspace; the caller has read the head and holds the scope's desk."""
@@ -77,6 +82,7 @@ class Puller:
         """
         result = Pulled()
         for _ in range(ROUNDS):
+            result.forget_findings()
             paths = await self._sync.journal.read(lambda tx: _open_paths(tx, scope))
             if not paths:
                 break
@@ -87,8 +93,20 @@ class Puller:
             allow_deletes = True
             if not again:
                 break
-        await self._sync.journal.write(lambda tx: plans.note_applied(tx, scope), durable=False)
+        looks = await self._collided(scope)
+
+        def work(tx: Transaction) -> None:
+            noting.note_pull(tx, scope, result.conflicts, result.held, result.failed, looks)
+            plans.note_applied(tx, scope)
+
+        await self._sync.journal.write(work, durable=False)
         return result
+
+    async def _collided(self, scope: Scope) -> dict[CachePath, Local]:
+        """What stands here now at the names that were found to collide."""
+        paths = await self._sync.journal.read(lambda tx: noting.colliding(tx, scope))
+        found = await self._sync.threads.io(lambda: look_at(self._sync.tree, paths, {}))
+        return {path: local for path, (local, _) in found.items()}
 
     async def _plan(self, scope: Scope, paths: list[CachePath]) -> Plan:
         colliding = await self._colliding(paths)
@@ -97,6 +115,7 @@ class Puller:
         looks = await self._sync.threads.cpu(lambda: look_at(self._sync.tree, chosen, bases))
         plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
         plan.held.update(dict.fromkeys(colliding, PathState.NAME_COLLISION))
+        await self._sync.threads.io(lambda: nesting.hold_blocked(self._sync.tree, plan))
         return plan
 
     async def _colliding(self, paths: list[CachePath]) -> frozenset[CachePath]:
@@ -141,9 +160,7 @@ class Puller:
             else:
                 result.conflicts.append(path)
         unsafe = {*result.conflicts, *plan.held}
-        again = await self._place_all(scope, plan, result, unsafe)
-        await self._sync.journal.write(lambda tx: self._note_states(tx, scope, result))
-        return again
+        return await self._place_all(scope, plan, result, unsafe)
 
     async def _place_all(
         self, scope: Scope, plan: Plan, result: Pulled, unsafe: set[CachePath]
@@ -171,6 +188,8 @@ class Puller:
         if deletes and not again:
             placed = await self._trash(deletes)
             again |= await self._record(scope, placed, {}, result)
+            # What went may have been in the way of another name.
+            again |= bool(placed.gone) and PathState.NAME_COLLISION in plan.held.values()
         return again
 
     async def _fetch(
@@ -294,12 +313,6 @@ class Puller:
             )
         return bool(placed.again)
 
-    def _note_states(self, tx: Transaction, scope: Scope, result: Pulled) -> None:
-        for path, state in result.held.items():
-            local_ledger.set_state(tx, scope, path, state)
-        for path, detail in result.failed.items():
-            local_ledger.set_state(tx, scope, path, PathState.UNSETTLED, detail)
-
 
 def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
     """The part of a plan that needs no bytes moved: agreeing and dropping bases."""
@@ -311,34 +324,6 @@ def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
         local_ledger.drop_conflict(tx, path)
     local_ledger.leave_join(tx, plan.drop)
     local_ledger.clear_states(tx, plan.drop)
-
-
-async def roll_forward(sync: Sync, conflicts: ConflictKeeper) -> None:
-    """After a crash: what the renames of unfinished placements left in `tmp/` (section 6).
-
-    The fresh download: dropped, the path is planned again.  What was swapped out: to trash if it
-    is what the plan saw, else kept as a conflict copy, never dropped.
-    """
-    intents = await sync.journal.read(local_ledger.placements)
-    for intent in intents:
-        await _roll(sync, conflicts, intent)
-    await sync.threads.io(lambda: sync.tree.clear_tmp(()))
-
-
-async def _roll(sync: Sync, conflicts: ConflictKeeper, intent: Placement) -> None:
-    read = await sync.threads.io(lambda: sync.tree.hash_tmp(intent.name))
-    now, boot_id = sync.clock.now(), sync.clock.boot_id
-    if isinstance(read, FileRead) and read.sha256 != intent.fresh_sha256:
-        if read.sha256 == intent.old_sha256:
-            await sync.threads.io(lambda: sync.tree.tmp_to_trash(intent.name))
-            trashed = Trashed(intent.name, intent.path, read.sha256, now, boot_id)
-            await sync.journal.write(lambda tx: local_ledger.note_trash(tx, trashed))
-        else:
-            copy = await sync.threads.io(
-                lambda: sync.tree.tmp_to_conflicts(intent.name, intent.path)
-            )
-            await conflicts.keep_bytes(None, intent.path, copy)
-    await sync.journal.write(lambda tx: local_ledger.end_placements(tx, (intent.name,)))
 
 
 def _open_paths(tx: Transaction, scope: Scope) -> list[CachePath]:

@@ -6,6 +6,7 @@ sends nothing makes no request at all.  Keeps S11, S12, L4, L5.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -18,10 +19,10 @@ from swampd.domain.limits import too_many_deletes
 from swampd.domain.pointers import held_back, is_pointer
 from swampd.domain.states import ConflictKind, Halt, PathState
 from swampd.domain.values import CachePath, Scope, Seq, Wid
-from swampd.errors import LockLost, PushFailed
+from swampd.errors import Halted, LockLost, PushFailed
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
-from swampd.syncing import ledger, local_ledger, plans
+from swampd.syncing import ledger, local_ledger, nesting, noting, plans
 from swampd.syncing.committing import Committed, commit, find_out
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.mirroring import Mirror
@@ -29,6 +30,7 @@ from swampd.syncing.pointing import local_pointers
 from swampd.syncing.pulling import apply_agreed
 from swampd.syncing.survey import Survey, survey
 from swampd.syncing.uploading import Uploaded, Uploader, inline_bytes
+from swampd.waiting import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,14 +44,6 @@ if TYPE_CHECKING:
 
 TRIES: Final = 5
 """So often a push plans again because somebody else wrote the head first."""
-LOCAL_STATES: Final = (
-    PathState.BUSY,
-    PathState.UNREADABLE,
-    PathState.SYMLINK,
-    PathState.NOT_A_FILE,
-    PathState.REFUSED_NAME,
-    PathState.HELD_BACK,
-)
 log = structlog.get_logger()
 
 
@@ -70,6 +64,8 @@ class Pushed:
     deleted: int = 0
     mirror_pending: int = 0
     conflicts: list[CachePath] = field(default_factory=list)
+    kinds: dict[CachePath, ConflictKind] = field(default_factory=dict)
+    """Of the conflicts."""
     held: dict[CachePath, PathState] = field(default_factory=dict)
 
     @property
@@ -89,12 +85,26 @@ class Pusher:
     # --- without a lock -----------------------------------------------------------------------
 
     async def look(self, scope: Scope) -> tuple[Survey, Plan]:
-        """What a push of this scope would do, on the head in the journal; no request."""
+        """What a push of this scope would do, on the head in the journal; no request, but where
+        names collide: the other one may be gone by now."""
         await self._bases.check()
         seen = await self._survey(scope)
         while not await self._bases.check():
             seen = await self._survey(scope)
-        return seen, await self._plan(scope, seen)
+        plan = await self._plan(scope, seen)
+        if plan.beside:
+            await self._ask(await self._sync.journal.read(lambda tx: nesting.speakers(tx, plan)))
+            plan = await self._plan(scope, seen)
+        return seen, plan
+
+    async def _ask(self, others: list[Scope]) -> None:
+        """Read these heads; one that is halted tells what it last told."""
+
+        async def one(scope: Scope) -> None:
+            with suppress(Halted):
+                await self._sync.reader.refresh(scope)
+
+        await for_each(others, one, self._sync.store.capabilities.side_by_side)
 
     async def needs_lease(self, scope: Scope, plan: Plan) -> bool:
         """Is there anything to send, or a commit whose fate only a claim can settle?"""
@@ -107,13 +117,9 @@ class Pusher:
             lambda tx: (rows.bases_in(tx, scope), heads_ledger.children_of(tx, scope))
         )
         seen = await self._sync.threads.cpu(lambda: survey(self._sync.tree, scope, children, bases))
-
-        def work(tx: Transaction) -> None:
-            local_ledger.clear_scope_states(tx, scope, LOCAL_STATES)
-            for path, (state, detail) in seen.listed.items():
-                local_ledger.set_state(tx, scope, path, state, detail)
-
-        await self._sync.journal.write(work, durable=False)
+        await self._sync.journal.write(
+            lambda tx: noting.note_survey(tx, scope, seen.listed), durable=False
+        )
         if seen.touched:
             touched = seen.touched
 
@@ -131,8 +137,11 @@ class Pusher:
             for path, local in seen.changed.items()
             if not heads.masked(path, children)
         }
+        await self._sync.threads.io(lambda: nesting.count_as_gone(self._sync.tree, looks))
         plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
         await self._hold_back(plan)
+        while await self._sync.journal.read(lambda tx: nesting.keep_apart(tx, plan)):
+            await self._hold_back(plan)
         return plan
 
     async def without_lease(self, scope: Scope, plan: Plan) -> Pushed:
@@ -143,7 +152,10 @@ class Pusher:
         return result
 
     async def apply_local(self, scope: Scope, plan: Plan) -> None:
-        """Agreeing and dropping bases need neither lock nor request."""
+        """Agreeing and dropping bases need neither lock nor request; nor does what is shown."""
+        await self._sync.journal.write(
+            lambda tx: noting.note_push(tx, scope, plan.conflicts, plan.held), durable=False
+        )
         if plan.agree or plan.drop or plan.forget:
             await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
 
@@ -158,7 +170,7 @@ class Pusher:
         scope = lease.scope
         for _ in range(TRIES):
             known = await self._head(lease)
-            plan = await self._plan(scope, seen)
+            plan = await self._plan_beside_others(scope, seen)
             await self._guard(scope, plan, allow_deletes=allow_deletes)
             await self.apply_local(scope, plan)
             result = Pushed(held=dict(plan.held))
@@ -199,6 +211,15 @@ class Pusher:
             known = await self._sync.writer.claim(lease)
             await find_out(self._sync, self._bases, scope, known)
         return known
+
+    async def _plan_beside_others(self, scope: Scope, seen: Survey) -> Plan:
+        """A plan that also knows of the names in other heads that its new ones may collide with."""
+        plan = await self._plan(scope, seen)
+        others = await self._sync.journal.read(lambda tx: nesting.to_be_asked(tx, scope, plan))
+        if not others:
+            return plan
+        await self._ask(others)
+        return await self._plan(scope, seen)
 
     async def _guard(self, scope: Scope, plan: Plan, *, allow_deletes: bool) -> None:
         if plan.went_back:
@@ -269,6 +290,7 @@ class Pusher:
         for path, kind in conflicts.items():
             await self._conflicts.keep(scope, path, kind, records.get(path))
             result.conflicts.append(path)
+            result.kinds[path] = kind
 
     async def _note_held(self, scope: Scope, uploaded: Uploaded) -> None:
         if not uploaded.held:
@@ -300,6 +322,11 @@ class Pusher:
             return
         for path in await self._waiting(tuple(records), unsafe):
             del records[path]
+            result.held[path] = PathState.HELD_BACK
+        new = [path for path, record in records.items() if isinstance(record, Entry)]
+        gone = records.keys() - new
+        for path in await self._sync.journal.read(lambda tx: nesting.crowded(tx, new, gone)):
+            del records[path]  # the delete that was to make room for it waits
             result.held[path] = PathState.HELD_BACK
 
     async def _waiting(

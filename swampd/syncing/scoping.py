@@ -115,15 +115,21 @@ class ScopeNames:
         return await self._sync.journal.read(lambda tx: _is_entry(tx, path))
 
 
+def scope_of(tx: Transaction, path: CachePath) -> Scope:
+    """The scope that speaks for a path, as the journal knows the declared ones."""
+    return scopes.owner_of(path, heads_ledger.children_of(tx, scopes.top_of(path)))
+
+
 def _is_entry(tx: Transaction, path: CachePath) -> bool:
     return isinstance(rows.remote(tx, path), Entry)
 
 
 def _every_known(tx: Transaction) -> set[Scope]:
-    """Scopes with adopted heads, and the declared ones that they name."""
+    """Scopes with adopted heads, the declared ones that they name, and those that something is
+    remembered of here."""
     found = set(heads_ledger.known_scopes(tx))
     for scope in tuple(found):
         found.update(heads_ledger.children_of(tx, scope))
-    for (scope,) in tx.execute("SELECT DISTINCT scope FROM base"):
+    for (scope,) in tx.execute("SELECT scope FROM base UNION SELECT scope FROM path_state"):
         found.add(scope)
     return found

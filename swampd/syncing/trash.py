@@ -6,7 +6,7 @@ copy.  Keeps S2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from swampd.ports import FileRead
 from swampd.syncing import local_ledger
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from swampd.syncing.conflicts import ConflictKeeper
     from swampd.syncing.context import Sync
     from swampd.syncing.local_ledger import Trashed
+
+PATIENCE_S: Final = 600.0
+"""What could not be read whole for so long after it was swapped out is kept as a conflict copy."""
 
 
 async def empty_trash(sync: Sync, conflicts: ConflictKeeper, least_age_s: float) -> None:

@@ -273,7 +273,11 @@ def test_names_that_collide_keep_both(pair: Pair) -> None:
     b.write("data/name/f", "in a directory here")
     b.write("data/dir", "a file here")
     b.write("data/other", "goes on")
-    assert b.run("push").code in {0, 3}  # without a pull it need not know of the other names
+    pushed = b.run("push", "--json")  # without a pull: the head is read before it is written
+    assert pushed.code == 3, pushed
+    told = {row["path"]: row["way_out"] for one in pushed.json["done"] for row in one["problems"]}
+    assert set(told) == {"data/name/f", "data/dir"}
+    assert all("rename" in way_out for way_out in told.values())
     pulled = b.run("pull", "--json")
     assert pulled.code == 3, pulled
     named = {row["path"]: row["way_out"] for one in pulled.json["done"] for row in one["problems"]}
@@ -289,6 +293,7 @@ def test_names_that_collide_keep_both(pair: Pair) -> None:
     (b.cache / "data/dir").rename(b.cache / "data/dir-b")
     b.ok("push")
     b.ok("pull")
+    assert b.run("conflicts", "list", "--json").json["conflicts"] == []
     a.ok("pull")
     assert contents(a) == contents(b)
     assert set(contents(a)) == {

@@ -3,6 +3,8 @@
 python -m tests.sim --seeds 2000 --mutants      what `make sim` does
 python -m tests.sim --seed 17                   replay one seed, printing its trace
 python -m tests.sim --mutant size_only          one mutant
+python -m tests.sim --load late --seeds 50      another workload (see `workloads.py`)
+python -m tests.sim --aimed 50                  so many seeds of each workload that aims
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.sim.corpus import CORPUS
+from tests.sim.corpus import AIMED, CORPUS
 from tests.sim.mutants import MUTANTS, Mutant
 from tests.sim.runs import Result, silence, simulate
+from tests.sim.workloads import LOADS, NORMAL, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,9 +28,10 @@ if TYPE_CHECKING:
 FRESH_FROM = 10_000
 
 
-def run_seed(seed: int) -> Result:
-    """One seed, its trace kept only when it broke something."""
-    result = simulate(seed)
+def run_seed(asked: tuple[int, str]) -> Result:
+    """One seed of a workload, its trace kept only when it broke something."""
+    seed, name = asked
+    result = simulate(seed, _load(name))
     if result.violation is None:
         result.trace = []
     return result
@@ -38,45 +42,70 @@ def run_mutant(name: str) -> tuple[str, int | None, str | None]:
     mutant = next(m for m in MUTANTS if m.name == name)
     with mutant.apply():
         for count, seed in enumerate(range(FRESH_FROM, FRESH_FROM + mutant.seeds), 1):
-            result = simulate(seed)
+            result = simulate(seed, mutant.load)
             if result.violation is not None:
                 return name, count, result.invariant
     return name, None, None
 
 
-def run_seeds(seeds: Iterable[int]) -> list[Result]:
+def _load(name: str) -> Workload:
+    return next(load for load in LOADS if load.name == name)
+
+
+def run_seeds(seeds: Iterable[int], load: Workload = NORMAL) -> list[Result]:
     """Run these seeds on every core; the broken ones."""
     broken: list[Result] = []
     counts: Counter[str] = Counter()
     began, done = time.monotonic(), 0
+    asked = [(seed, load.name) for seed in seeds]
     with multiprocessing.Pool(os.cpu_count(), initializer=silence) as pool:
-        for result in pool.imap_unordered(run_seed, seeds, chunksize=4):
+        for result in pool.imap_unordered(run_seed, asked, chunksize=2):
             done += 1
             counts.update(result.counts)
             if result.violation is not None:
                 broken.append(result)
                 print(f"seed {result.seed}: {result.violation}", flush=True)
     took = time.monotonic() - began
-    print(f"{done} seeds, {len(broken)} broken, {done / took:.1f} seeds/s")
+    print(f"{load.name}: {done} seeds, {len(broken)} broken, {done / took:.1f} seeds/s")
     print(", ".join(f"{what} {count}" for what, count in sorted(counts.items())))
+    for result in broken:
+        print(f"replay: python -m tests.sim --load {load.name} --seed {result.seed}")
     return broken
 
 
+def run_aimed(seeds: range) -> bool:
+    """Run these seeds, and the known ones, of each workload that aims."""
+    broken = [
+        result
+        for load in LOADS
+        if load is not NORMAL
+        for result in run_seeds((*AIMED.get(load.name, ()), *seeds), load)
+    ]
+    return not broken
+
+
 def run_mutants(mutants: Iterable[Mutant]) -> bool:
-    """Run these mutants; True when all are caught within their seeds."""
-    caught = True
+    """Run these mutants; True when all are caught within their seeds, and the engine itself breaks
+    nothing in the same seeds of the workloads that aim."""
+    chosen = {mutant.name: mutant for mutant in mutants}
+    fine = True
+    needed: Counter[str] = Counter()
     with multiprocessing.Pool(os.cpu_count(), initializer=silence) as pool:
-        for name, count, invariant in pool.imap(run_mutant, [m.name for m in mutants]):
+        for name, count, invariant in pool.imap_unordered(run_mutant, chosen):
             said = f"caught by {invariant} after {count} seeds" if count else "NOT CAUGHT"
-            print(f"mutant {name}: {said}", flush=True)
-            caught = caught and count is not None
-    return caught
+            load = chosen[name].load.name
+            print(f"mutant {name}: {said} ({load}, of {chosen[name].seeds})", flush=True)
+            fine = fine and count is not None
+            needed[load] = max(needed[load], count or 0)
+    for load, count in needed.items():
+        fine = not run_seeds(range(FRESH_FROM, FRESH_FROM + count), _load(load)) and fine
+    return fine
 
 
-def replay(seed: int) -> int:
+def replay(seed: int, load: Workload) -> int:
     """One seed twice: its trace, and whether the second run gave the same."""
     silence()
-    first, second = simulate(seed), simulate(seed)
+    first, second = simulate(seed, load), simulate(seed, load)
     print("\n".join(first.trace))
     print(f"seed {seed}: {first.violation or 'clean'}; digest {first.digest}")
     if first.digest != second.digest:
@@ -91,18 +120,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--first", type=int, default=FRESH_FROM)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--aimed", type=int, default=0)
+    parser.add_argument("--load", default=NORMAL.name, choices=[load.name for load in LOADS])
     parser.add_argument("--mutants", action="store_true")
     parser.add_argument("--mutant")
     asked = parser.parse_args()
+    load = _load(asked.load)
     if asked.seed is not None:
-        return replay(asked.seed)
+        return replay(asked.seed, load)
     fine = True
     if asked.seeds:
-        seeds = (*CORPUS, *range(asked.first, asked.first + asked.seeds))
-        broken = run_seeds(seeds)
-        for result in broken:
-            print(f"replay: python -m tests.sim --seed {result.seed}")
-        fine = not broken
+        corpus = CORPUS if load is NORMAL else ()
+        fine = not run_seeds((*corpus, *range(asked.first, asked.first + asked.seeds)), load)
+    if asked.aimed:
+        fine = run_aimed(range(asked.first, asked.first + asked.aimed)) and fine
     chosen = [m for m in MUTANTS if asked.mutants or m.name == asked.mutant]
     if chosen:
         fine = run_mutants(chosen) and fine

@@ -25,12 +25,30 @@ CORPUS = (
     183,
     203,
     211,
+    10009,
     10020,
+    10028,
+    10032,
+    10034,
+    10047,
     10073,
+    10117,
     11308,
+    70158,
 )
 """What they found, in the order of the hunt: gates of the own owner freed, decisions on a content
 that nobody was shown, conflict copies lost in a power cut, entries of a declared child pushed by
 its parent, join mode that never met a tombstone, heads adopted out of order, a private area that
 vanished under a pull, a marker written over in an emptied cache, a commit of the life before found
-after the cache was replaced."""
+after the cache was replaced; dead holders below a gate waited out one after the other, a lingering
+lease that was kept while its owner waited for a gate, a lease of the life before released without
+a word of its requests, an answer `missing` taken for a head that is gone, though it was older than
+the head."""
+
+AIMED = {
+    "own_paths": (10018, 30018, 30037),
+    "outages": (10016, 30013, 30031, 30039, 30055, 60009, 60021),
+    "deaths": (30002, 30011, 30039, 30066),
+}
+"""The same of the workloads that aim: a commit of a parent whose paths were declared as a child's
+before its answer came, a file that was placed just before a crash and taken for the user's."""

@@ -53,6 +53,10 @@ class Faults:
     late: float = 0.0
     failed: float = 0.0
     slow: float = 0.0
+    cut_at_head: float = 0.0
+    """The machine is cut off just when it has sent a head, which lands late."""
+    late_s: float = LATEST_S
+    """What is late lands within so many seconds."""
 
 
 @dataclass(slots=True)
@@ -80,13 +84,25 @@ class SimStore:
     def capabilities(self) -> StoreCapabilities:
         return self._net.objects.capabilities
 
+    def _is_cut_at(self, key: RemoteKey) -> bool:
+        """Does an outage begin with this request?"""
+        chance = self._net.faults.cut_at_head
+        if not chance or "/heads/" not in key or self._net.rng.random() >= chance:
+            return False
+        self._life.node.cut_until = _now() + self._net.rng.uniform(20, 50)
+        return True
+
+    @property
+    def _cut(self) -> bool:
+        return self._life.node.cut_until > _now()
+
     # --- reads --------------------------------------------------------------------------------
 
     async def _read(self, what: str, key: str, read: Callable[[], Any]) -> Any:
         net, life = self._net, self._life
         self.requests += 1
         await life.delay(self._travel())
-        if net.rng.random() < net.faults.failed + net.faults.lost_request:
+        if self._cut or net.rng.random() < net.faults.failed + net.faults.lost_request:
             await life.delay(net.rng.uniform(0.1, 3.0))
             raise StoreUnavailable("no answer", "try again")
         answer = read()
@@ -131,13 +147,13 @@ class SimStore:
         fault = net.rng.random()
         faults = net.faults
         travel = self._travel()
-        if fault < faults.lost_request:
+        if self._cut or fault < faults.lost_request:
             net.trace.append(f"{_now():.6f} {life.name} {what} {key} lost")
             return await self._no_answer("the request was lost")
         fault -= faults.lost_request
-        late = fault < faults.late
+        late = fault < faults.late or self._is_cut_at(key)
         if late:
-            travel = net.rng.uniform(1.0, LATEST_S)
+            travel = net.rng.uniform(min(1.0, faults.late_s / 10), faults.late_s)
         fault -= faults.late if late else 0.0
 
         def apply() -> None:
@@ -168,7 +184,7 @@ class SimStore:
             return await self._no_answer("late")
         lost_reply = net.rng.random() < faults.lost_reply
         outcome = await life.wait(answer)
-        if lost_reply:
+        if lost_reply or self._cut:
             return await self._no_answer("the answer was lost")
         await life.delay(self._travel())
         return outcome

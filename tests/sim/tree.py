@@ -100,6 +100,8 @@ class Disk:
         self.unreadable: set[str] = set()
         self.attached = True
         """False: the root was removed or its disk unmounted under the daemon."""
+        self.changes = 0
+        """Raised with every change of a name or of bytes, for whoever watches."""
 
     # --- what users do (no step is reported) ------------------------------------------------
 
@@ -204,6 +206,7 @@ class Disk:
         """
         if not lose:
             return
+        self.changes += 1
         while len(self._undo) > kept:
             changes = self._undo.pop()
             self._set(*reversed(changes))
@@ -235,6 +238,7 @@ class Disk:
         return Node(kind, ino, self._now())
 
     def _fill(self, node: Node, data: bytes) -> None:
+        self.changes += 1
         node.data = data
         node.mtime = node.ctime = self._now()
         self._dirty[id(node)] = node
@@ -244,6 +248,7 @@ class Disk:
         node.saved = (node.data, node.x, node.mtime)
 
     def _settle_disk(self) -> None:
+        self.changes += 1
         self._undo.clear()
         self._dirty.clear()
         for _, node in self._all(self._root, ""):
@@ -333,6 +338,7 @@ class Disk:
         self._set(*changes)
 
     def _set(self, *changes: _Change) -> None:
+        self.changes += 1
         dropped = []
         for directory, name, node in changes:
             before = directory.entries.pop(name, None)

@@ -18,22 +18,14 @@ from swampd.syncing.conflicts import Side
 from swampd.syncing.local_ledger import conflicts
 from swampd.syncing.pushing import Pushed, PushKind
 from swampd.workspace import Asker, Outcome
+from tests.sim.workloads import NORMAL, SCOPES
 
 if TYPE_CHECKING:
-    from tests.sim.world import Life, Node, World
+    from collections.abc import Awaitable, Callable, Mapping
 
-PATHS = (
-    "data/x/1/raw",
-    "data/x/1/meta",
-    "data/x/2/raw",
-    "data/x/latest",
-    "data/y/raw",
-    "data/top",
-    "out/log",
-    "out/deep/er",
-    "root.txt",
-)
-SCOPES = ("data", "data/x", "data/y", "out", ".", "*")
+    from swampd.locking.lease import Lease, Loss
+    from tests.sim.workloads import Workload
+    from tests.sim.world import Life, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +49,43 @@ class Failed:
     ended: float
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A lock of this epoch that a person broke, between two times."""
+
+    node: str
+    scope: str
+    epoch: int
+    began: float
+    ended: float
+
+
+@dataclass(slots=True)
+class Granted:
+    """A hold, and what its subscribers heard of its loss."""
+
+    life: Life
+    hold: Hold
+    leases: dict[Scope, Lease]
+    heard: dict[Scope, int] = field(default_factory=dict)
+    told: int = 0
+    ended: bool = False
+    """It was given back, whatever became of it."""
+
+    def subscribe(self) -> None:
+        """Count what is said of these leases and of the hold."""
+        for lease in self.leases.values():
+            lease.on_loss(self._hear)
+        self.told += self.hold.lost is not None
+        self.life.workspace.holds.on_loss(self._hear_of_hold)
+
+    def _hear(self, lease: Lease, _reason: Loss) -> None:
+        self.heard[lease.scope] = self.heard.get(lease.scope, 0) + 1
+
+    def _hear_of_hold(self, hold: Hold) -> None:
+        self.told += hold is self.hold
+
+
 @dataclass(slots=True)
 class History:
     """What users did and were told."""
@@ -70,11 +99,26 @@ class History:
     """Local contents that a user decided to give up in a conflict."""
     touched: dict[tuple[str, str], float] = field(default_factory=dict)
     """When a user last did something at (machine, path)."""
+    touches: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    """All the times of it."""
+    left: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
+    """What a user last left at (machine, path); None: nothing."""
+    replaced: set[str] = field(default_factory=set)
+    """Machines whose cache was emptied or restored."""
+    decided: set[str] = field(default_factory=set)
+    """Paths of which somebody had to decide a conflict."""
     acknowledged: list[Acknowledged] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     pushes: list[tuple[str, float, float]] = field(default_factory=list)
     """(life, began, ended) of every push."""
+    grants: list[Granted] = field(default_factory=list)
+    breaks: list[Broken] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+
+    def touch(self, node: Node, path: str) -> None:
+        """A user did something here, just now."""
+        self.touched[node.name, path] = node.world.time
+        self.touches.setdefault((node.name, path), []).append(node.world.time)
 
     def count(self, what: str) -> None:
         """How often something was reached."""
@@ -84,12 +128,16 @@ class History:
 class User:
     """One person at one machine."""
 
-    def __init__(self, world: World, node: Node, history: History, number: int) -> None:
-        self.world = world
+    def __init__(self, node: Node, history: History, number: int, load: Workload = NORMAL) -> None:
+        self.world = node.world
         self.node = node
         self.history = history
+        self.load = load
+        self.paths = load.paths
+        if load.own_paths:
+            mine = node.world.nodes.index(node)
+            self.paths = load.paths[mine :: len(node.world.nodes)]
         self.owner = Owner(f"{node.name}-user{number}")
-        self.hold: tuple[Life, Hold] | None = None
         self._serial = 0
 
     # --- at the files -------------------------------------------------------------------------
@@ -97,11 +145,13 @@ class User:
     def edit(self, at: str | None = None) -> None:
         """Write, revert, rename or delete something, at this path or anywhere."""
         rng, tree = self.world.rng, self.node.tree
-        path = at or rng.choice(PATHS)
+        path = at or rng.choice(self.paths)
+        if path not in self.paths:
+            return
         files = tree.files()
         choice = rng.random()
         old = files.get(path)
-        self.history.touched[self.node.name, path] = self.world.time
+        self.history.touch(self.node, path)
         try:
             if choice < 0.68 or old is None:
                 self._write(path, old)
@@ -109,9 +159,10 @@ class User:
                 tree.delete(path)
                 self.history.superseded.add(old)
             else:
-                self._rename(path, rng.choice(PATHS), files)
+                self._rename(path, rng.choice(self.paths), files)
         except OSError:
             self.history.count("edit_refused")
+        self.history.left[self.node.name, path] = tree.files().get(path)
 
     def _write(self, path: str, old: bytes | None) -> None:
         rng, tree = self.world.rng, self.node.tree
@@ -137,8 +188,9 @@ class User:
         if target == path:
             return
         over = files.get(target)
-        self.history.touched[self.node.name, target] = self.world.time
+        self.history.touch(self.node, target)
         self.node.tree.rename(path, target)
+        self.history.left[self.node.name, target] = files[path]
         if over is not None:
             self.history.superseded.add(over)
 
@@ -151,22 +203,24 @@ class User:
         if life is None or life.dead:
             return
         await life.workspace.ready.wait()
-        choice = rng.random()
+        names = tuple(self.load.acts)
+        chosen = rng.choices(names, tuple(self.load.acts.values()))[0]
+        acts: Mapping[str, Callable[[Life], Awaitable[object]]] = {
+            "push": self.push,
+            "pull": self.pull,
+            "lock": self.work_locked,
+            "break_lock": self.break_one,
+            "resolve": self.resolve_some,
+            "settle": self.settle_one,
+        }
         try:
-            if choice < 0.30:
-                await self.push(life)
-            elif choice < 0.50:
-                await self.pull(life)
-            elif choice < 0.80:
-                await self.work_locked(life)
-            elif choice < 0.86:
-                await self.break_one(life)
-            elif choice < 0.95:
-                await self.resolve_some(life)
-            else:
-                await life.workspace.desks.settle(Scope(rng.choice(SCOPES[:5])))
+            await acts[chosen](life)
         except SwampdError as error:
             self.history.count(f"error {error.code}")
+
+    async def settle_one(self, life: Life) -> None:
+        """Settle now, as the daemon does by itself after a while."""
+        await life.workspace.desks.settle(Scope(self.world.rng.choice(SCOPES[:5])))
 
     async def push(self, life: Life, scope: str | None = None, token: str | None = None) -> Outcome:
         """Push one scope or all, and note what was acknowledged."""
@@ -216,33 +270,46 @@ class User:
         for error in outcome.failed.values():
             self.history.count(f"pull {error.code}")
 
-    async def work_locked(self, life: Life) -> None:
+    async def work_locked(self, life: Life, scope: str | None = None) -> None:
         """Lock, edit under the lock, push, release."""
-        rng = self.world.rng
-        chosen = rng.sample(SCOPES, rng.choice((1, 1, 1, 2)))
-        ttl_ms = rng.choice((3000, 10000, 30000))
+        rng, load = self.world.rng, self.load
+        count = min(rng.choice((1, 1, 1, 2)), len(load.scopes))
+        chosen = [scope] if scope is not None else rng.sample(load.scopes, count)
+        ttl_ms = rng.choice(load.ttls_ms)
         asker = Asker(self.owner, wait_s=rng.choice((0.0, 20.0, 60.0, 200.0)))
         hold = await life.workspace.lock(chosen, asker, ttl_ms=ttl_ms)
         self.history.count("lock")
+        granted = self._granted(life, hold)
         try:
             for _ in range(rng.randint(0, 3)):
-                await life.delay(rng.uniform(0.0, 4.0))
+                await life.delay(rng.uniform(0.0, load.holds_s))
                 self.edit()
             if rng.random() < 0.9:
-                for scope in chosen:
-                    await self.push(life, scope, hold.token)
+                for each in chosen:
+                    await self.push(life, each, hold.token)
         finally:
+            granted.ended = True
             if not life.dead:
                 await life.workspace.release(hold)
 
+    def _granted(self, life: Life, hold: Hold) -> Granted:
+        granted = Granted(life, hold, dict(hold.leases))
+        granted.subscribe()
+        self.history.grants.append(granted)
+        return granted
+
     async def break_one(self, life: Life) -> None:
         """Break somebody's lock; the person is wrong about the holder most of the time."""
-        scope = Scope(self.world.rng.choice(SCOPES))
+        scope = Scope(self.world.rng.choice(self.load.scopes))
         seen = await life.workspace.book.look(scope)
         if seen is None or seen.record is None or seen.is_free:
             return
-        await life.workspace.book.break_lock(scope, seen.record.epoch, now=False)
+        began, epoch = self.world.time, seen.record.epoch
+        await life.workspace.book.break_lock(scope, epoch, now=False)
         self.history.count("break")
+        self.history.breaks.append(Broken(self.node.name, scope, epoch, began, self.world.time))
+        if self.load.break_to_have:
+            await self.work_locked(life, scope)
 
     async def resolve_some(self, life: Life) -> None:
         """Decide the open conflicts."""
@@ -255,6 +322,8 @@ class User:
         """Decide one conflict: what is thrown away was seen."""
         tree = self.node.tree
         mine = tree.files().get(path)
+        self.history.touch(self.node, path)
+        self.history.decided.add(path)
         found = await life.workspace.ports.journal.read(conflicts)
         conflict = next((c for c in found if c.path == path), None)
         if conflict is None:

@@ -19,6 +19,7 @@ from swampd.journal.migrations import MIGRATIONS
 from swampd.ports import StoreCapabilities
 from swampd.stores.memory import Dialect, MemoryObjects
 from swampd.workspace import Ports, Workspace
+from tests.sim.loop import count_step
 from tests.sim.store import Network, SimStore
 from tests.sim.tree import SimTree
 
@@ -76,6 +77,7 @@ class SimThreads:
     async def io(self, work: Callable[[], T]) -> T:
         await self._life.delay(self._life.world.rng.uniform(0.0, 0.004))
         result = work()
+        # A death in the middle of the work (the tree's hook) has ended it by now.
         await self._life.delay(0.0)
         return result
 
@@ -133,6 +135,7 @@ class SimJournal:
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         self._life.check()
+        count_step()
         return self._life.node.disk.connection.read(work)
 
 
@@ -205,16 +208,32 @@ class Node:
         self.boot_id = BootId(f"boot-{name}-0")
         self.boots = 0
         self.paused_until = 0.0
+        self.cut_until = 0.0
+        """Until then nothing of it reaches the store, and no answer comes back."""
+        self.pauses: list[tuple[float, float]] = []
         self.tree = SimTree(lambda: int(world.time * 1e9) + 1_700_000_000_000_000_000)
         self.disk = JournalDisk()
         self.lives = 0
         self.life: Life | None = None
 
+    def pause(self, seconds: float) -> None:
+        """Stand still for a while, as in suspend."""
+        until = self.world.time + seconds
+        if until > self.paused_until:
+            self.pauses.append((max(self.world.time, self.paused_until), until))
+            self.paused_until = until
+
+    def slept(self, now: float) -> float:
+        """How long it stood still in all."""
+        return sum(min(end, now) - begin for begin, end in self.pauses)
+
     def start(self) -> Life:
-        """Start the daemon."""
-        self.lives += 1
-        self.life = Life(self, self.lives)
-        self.life.spawn(self.life.workspace.run())
+        """Start the daemon, if none runs."""
+        if self.life is None:
+            self.lives += 1
+            self.life = Life(self, self.lives)
+            self.world.boots[self.name, self.lives] = self.boot_id
+            self.life.spawn(self.life.workspace.run())
         return self.life
 
     def crash(self, *, power: bool) -> None:
@@ -234,12 +253,24 @@ class Node:
 class World:
     """Everything of one run."""
 
-    def __init__(self, seed: int, nodes: int, dialect: Dialect | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        nodes: int,
+        dialect: Dialect | None = None,
+        conditional_delete: float = 0.8,
+    ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
+        self.deaths = random.Random(~seed)
+        """Deaths between two steps have chances of their own."""
+        self.busy = False
+        """Users and faults are about."""
+        self.boots: dict[tuple[str, int], BootId] = {}
+        """The boot of each life, by machine and number."""
         if dialect is None:
             dialect = self.rng.choice((Dialect.S3, Dialect.GCS))
-        conditional = self.rng.random() < 0.8
+        conditional = self.rng.random() < conditional_delete
         objects = MemoryObjects(dialect, StoreCapabilities(conditional, server_copy=True))
         self.keys = Keys()
         layout = Layout(SCHEMA, DATASTORE, "ready", Wid("0" * 32))

@@ -13,6 +13,7 @@ from swampd.v1 import sync_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from swampd.domain.states import ConflictKind
     from swampd.domain.values import CachePath, Scope
     from swampd.reporting import ScopeReport
     from swampd.syncing.local_ledger import Conflict
@@ -32,7 +33,7 @@ def push_result(outcome: Outcome) -> sync_pb2.PushResult:
 
 def pushed_scope(scope: Scope, pushed: Pushed) -> sync_pb2.PushedScope:
     """What a push of one scope did."""
-    problems = _problems(scope, pushed.conflicts, pushed.held, {})
+    problems = _problems(scope, pushed.conflicts, pushed.held, {}, pushed.kinds)
     return sync_pb2.PushedScope(
         scope=scope,
         committed=pushed.kind is PushKind.COMMITTED,
@@ -73,8 +74,13 @@ def _problems(
     conflicts: Iterable[CachePath],
     kept: Mapping[CachePath, PathState],
     failed: Mapping[CachePath, str],
+    kinds: Mapping[CachePath, ConflictKind] | None = None,
 ) -> list[common_pb2.PathProblem]:
-    found = [path_problem(path, scope, PathState.CONFLICT) for path in dict.fromkeys(conflicts)]
+    told = {path: kind.value for path, kind in (kinds or {}).items()}
+    found = [
+        path_problem(path, scope, PathState.CONFLICT, told.get(path, ""))
+        for path in dict.fromkeys(conflicts)
+    ]
     found += [path_problem(path, scope, state) for path, state in kept.items()]
     found += [path_problem(path, scope, PathState.UNSETTLED, why) for path, why in failed.items()]
     return found

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from swampd.domain.states import ConflictKind, PathState
 from swampd.v1 import common_pb2
 
 if TYPE_CHECKING:
-    from swampd.domain.states import ConflictKind, PathState
     from swampd.errors import SwampdError
 
 
@@ -53,7 +53,8 @@ def scope_error(scope: str, error: SwampdError) -> common_pb2.ScopeError:
 def path_problem(
     path: str, scope: str, state: PathState | ConflictKind, detail: str = ""
 ) -> common_pb2.PathProblem:
-    """A path that is not through."""
+    """A path that is not through.  The detail of a conflict is its kind: that has the way out."""
+    told = ConflictKind(detail) if detail and state is PathState.CONFLICT else state
     return common_pb2.PathProblem(
-        path=path, scope=scope, state=state.value, detail=detail, way_out=state.way_out
+        path=path, scope=scope, state=state.value, detail=detail, way_out=told.way_out
     )

@@ -118,6 +118,16 @@ def test_a_settlement_writes_rows_but_is_no_commit() -> None:
     assert who(settled) == (3, "nonce 3", wid(3), "daemon 3")
 
 
+@pytest.mark.parametrize("kind", HeadKind)
+def test_what_children_have_leaves_the_delta_with_any_write(kind: HeadKind) -> None:
+    child = {Scope("data/a"): Child(None)}
+    masked = {CachePath("data/a/x"): INLINE}
+    head = msgspec.structs.replace(FRESH, children=child, delta={X: INLINE, **masked})
+    assert heads.restamped(head, stamp(2), kind).delta == {X: INLINE}
+    assert heads.committed(head, stamp(2), {Y: ENTRY}).delta == {X: INLINE, Y: ENTRY}
+    assert heads.settled(head, stamp(2), {Y: ENTRY}).delta == {X: INLINE, Y: ENTRY}
+
+
 # --- what a head remembers --------------------------------------------------------------------
 
 

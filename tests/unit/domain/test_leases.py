@@ -121,6 +121,15 @@ def test_a_missing_record_leaves_nobody_in_doubt() -> None:
     assert acquire(None, 9).in_doubt is None
 
 
+@given(EPOCHS)
+def test_a_damaged_record_leaves_what_is_known_of_it_in_doubt(known: Epoch) -> None:
+    record = acquire(None, known)
+    after = leases.after_damage(record, known)
+    assert changed(record, after) == {"in_doubt"}
+    assert after.in_doubt == known
+    assert after.epoch > known
+
+
 @given(DOUBTS, EPOCHS)
 def test_of_two_doubts_the_higher_stands(known: Epoch | None, epoch: Epoch) -> None:
     result = leases.doubt(known, epoch)

@@ -1,0 +1,118 @@
+"""What `status` shows of paths: noted by the push or pull that finds it, taken back by the next one
+that does not.
+
+A state of an unapplied path is the pull's, for a pull plans every such path; any other is the
+push's, which has looked at the whole scope.  So neither takes back what only the other can see.
+A name collision is no decision to be made: it ends with its reason, mostly a rename.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from swampd.domain.paths import PathProblem, parse_cache_path
+from swampd.domain.planning import Present
+from swampd.domain.states import ConflictKind, PathState
+from swampd.domain.values import CachePath
+from swampd.indexing import rows
+from swampd.syncing import local_ledger, nesting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from swampd.domain.planning import Local
+    from swampd.domain.values import Scope
+    from swampd.ports import Transaction
+    from swampd.syncing.local_ledger import Conflict
+
+SURVEYED: Final = (
+    PathState.BUSY,
+    PathState.UNREADABLE,
+    PathState.SYMLINK,
+    PathState.NOT_A_FILE,
+    PathState.REFUSED_NAME,
+)
+"""States that a scan finds."""
+
+
+def note_survey(tx: Transaction, scope: Scope, listed: Mapping[str, tuple[PathState, str]]) -> None:
+    """A scan has looked at the whole scope."""
+    local_ledger.clear_scope_states(tx, scope, SURVEYED)
+    for path, (state, detail) in listed.items():
+        local_ledger.set_state(tx, scope, path, state, detail)
+
+
+def note_push(
+    tx: Transaction,
+    scope: Scope,
+    conflicts: Mapping[CachePath, ConflictKind],
+    held: Mapping[CachePath, PathState],
+) -> None:
+    """A push has planned the whole scope: collisions that it did not find are over."""
+    over = [c.path for c in collisions(tx, scope) if c.path not in conflicts]
+    _end_collisions(tx, over)
+    local_ledger.clear_scope_states(tx, scope, (PathState.NAME_COLLISION,))
+    for path, state in held.items():
+        if state is PathState.NAME_COLLISION:
+            local_ledger.set_state(tx, scope, path, state)
+
+
+def note_pull(
+    tx: Transaction,
+    scope: Scope,
+    conflicts: Iterable[CachePath],
+    held: Mapping[CachePath, PathState],
+    failed: Mapping[CachePath, str],
+    looks: Mapping[CachePath, Local],
+) -> None:
+    """A pull has planned every unapplied path; `looks` is what stands at the names that collide."""
+    collided = {
+        path
+        for path, local in looks.items()
+        if isinstance(local, Present) and nesting.crowded(tx, (path,))
+    }
+    _end_collisions(tx, [c.path for c in collisions(tx, scope) if c.path not in collided])
+    found = {*conflicts, *held, *failed}
+    stale = [row for row in local_ledger.states(tx, scope) if row[0] not in found]
+    unapplied = frozenset(rows.unapplied_in(tx, scope)) if stale else frozenset()
+    gone = [
+        path
+        for path, _, state, _ in stale
+        if path not in collided and not _still_holds(path, state, unapplied=path in unapplied)
+    ]
+    local_ledger.clear_states(tx, gone)
+    for path, state in held.items():
+        local_ledger.set_state(tx, scope, path, state)
+    for path, detail in failed.items():
+        local_ledger.set_state(tx, scope, path, PathState.UNSETTLED, detail)
+
+
+def collisions(tx: Transaction, scope: Scope) -> list[Conflict]:
+    """The conflicts of a scope that are about names, not contents."""
+    found = local_ledger.conflicts(tx, scope)
+    return [conflict for conflict in found if conflict.kind is ConflictKind.NAME_COLLISION]
+
+
+def colliding(tx: Transaction, scope: Scope) -> list[CachePath]:
+    """Every path of a scope whose name was found to collide."""
+    held = local_ledger.in_state(tx, scope, PathState.NAME_COLLISION)
+    return sorted({*map(CachePath, held), *(conflict.path for conflict in collisions(tx, scope))})
+
+
+def _still_holds(path: str, state: PathState, *, unapplied: bool) -> bool:
+    """Is this state, which a pull did not find, still to be shown?"""
+    if state is PathState.CONFLICT:
+        return True
+    if unapplied:
+        # What the store has lost stays lost until a push has brought it back.
+        return state is PathState.MISSING
+    if state is PathState.REFUSED_NAME:
+        # Of a name that can be spelt only a placement says so.
+        return isinstance(parse_cache_path(path), PathProblem)
+    return state in SURVEYED
+
+
+def _end_collisions(tx: Transaction, paths: Iterable[CachePath]) -> None:
+    for path in paths:
+        local_ledger.forget_conflict(tx, path)
+        local_ledger.clear_states(tx, (path,))

@@ -1,0 +1,72 @@
+"""After a crash: what unfinished placements did, told from their journalled intents (section 6).
+
+A rename that was done is an agreement with the head of that time, though nobody noted it: without
+base, what this daemon placed or removed would look like the user's doing when the head has moved on
+meanwhile.  Keeps S2, S3 and S4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swampd.domain.planning import Absent
+from swampd.indexing import rows
+from swampd.ports import FileRead
+from swampd.syncing import local_ledger
+from swampd.syncing.local_ledger import Trashed
+from swampd.syncing.scoping import scope_of
+from swampd.syncing.survey import look_at
+
+if TYPE_CHECKING:
+    from swampd.ports import Transaction
+    from swampd.syncing.bases import Bases
+    from swampd.syncing.conflicts import ConflictKeeper
+    from swampd.syncing.context import Sync
+    from swampd.syncing.local_ledger import Placement
+
+
+async def roll_forward(sync: Sync, bases: Bases, conflicts: ConflictKeeper) -> None:
+    """Finish what is left of placements, and clear `tmp/`.
+
+    The fresh download: dropped, the path is planned again.  What was swapped out: to trash if it
+    is what the plan saw, else kept as a conflict copy, never dropped.
+    """
+    for intent in await sync.journal.read(local_ledger.placements):
+        await _keep_what_came_out(sync, conflicts, intent)
+        await _note_what_was_done(sync, bases, intent)
+    await sync.threads.io(lambda: sync.tree.clear_tmp(()))
+
+
+async def _keep_what_came_out(sync: Sync, conflicts: ConflictKeeper, intent: Placement) -> None:
+    read = await sync.threads.io(lambda: sync.tree.hash_tmp(intent.name))
+    if not isinstance(read, FileRead) or read.sha256 == intent.fresh_sha256:
+        return
+    if read.sha256 == intent.old_sha256:
+        await sync.threads.io(lambda: sync.tree.tmp_to_trash(intent.name))
+        now, boot_id = sync.clock.now(), sync.clock.boot_id
+        trashed = Trashed(intent.name, intent.path, read.sha256, now, boot_id)
+        await sync.journal.write(lambda tx: local_ledger.note_trash(tx, trashed))
+    else:
+        copy = await sync.threads.io(lambda: sync.tree.tmp_to_conflicts(intent.name, intent.path))
+        await conflicts.keep_bytes(None, intent.path, copy)
+
+
+async def _note_what_was_done(sync: Sync, bases: Bases, intent: Placement) -> None:
+    """The name holds what was to be placed, or nothing where something was to go: agreed."""
+    looks = await sync.threads.io(lambda: look_at(sync.tree, [intent.path], {}))
+    local, file = looks[intent.path]
+
+    removed = intent.fresh_sha256 is None and isinstance(local, Absent)
+    placed = file is not None and file.content.sha256 == intent.fresh_sha256
+
+    def work(tx: Transaction) -> None:
+        scope = scope_of(tx, intent.path)
+        if removed:
+            rows.drop_base(tx, scope, intent.path)
+        elif placed and file is not None:
+            rows.put_base(tx, scope, intent.path, file.as_base)
+        if removed or placed:
+            local_ledger.leave_join(tx, (intent.path,))
+        local_ledger.end_placements(tx, (intent.name,))
+
+    await bases.change(work)

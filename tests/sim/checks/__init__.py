@@ -1,0 +1,53 @@
+"""The invariants of PROTOCOLS section 9: a module a topic, a function an invariant or a few.
+
+Every check can fail: `tests/sim/mutants.py` shows a broken engine for each family.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.sim.checks import heads, leases, payload, reports, trees
+from tests.sim.checks.log import Log
+from tests.sim.checks.trees import TreeWatch
+from tests.sim.checks.violations import Violation, digest, fail
+
+if TYPE_CHECKING:
+    from tests.sim.users import History
+    from tests.sim.world import World
+
+__all__ = ["Log", "TreeWatch", "Violation", "check_all", "check_now", "digest", "fail"]
+
+
+def check_now(world: World, log: Log) -> None:
+    """What holds at every instant: asked after each request that reached the store."""
+    leases.check_holders(world)
+    payload.check_changed(world, log, log.update())
+
+
+def check_log(world: World, log: Log, history: History) -> None:
+    """What holds of the log so far, whatever is under way."""
+    log.update()
+    leases.check_locks(world, log)
+    leases.check_released_in_doubt(log)
+    leases.check_sent_in_time(world, log)
+    heads.check_heads(log)
+    heads.check_news(log, history)
+    heads.check_resurrection(log, history)
+    heads.check_acknowledged(log, history)
+    heads.check_failed(log, history)
+    reports.check_breaks(log, history)
+    reports.check_losses(history)
+    payload.check_readable(world, log)
+
+
+def check_all(world: World, log: Log, history: History) -> None:
+    """Everything that can be said after quiescence."""
+    check_log(world, log, history)
+    trees.check_nothing_lost(world, log, history)
+    trees.check_own_paths(world, log, history)
+    trees.check_converged(world, log)
+    payload.check_mirrored(world, log)
+    trees.check_clean(world)
+    trees.check_commits_closed(world)
+    trees.check_requests_closed(world)

@@ -1,0 +1,66 @@
+"""S3 and S7: the plain keys against the heads, at every instant and at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swampd.domain.entries import Entry
+from swampd.domain.metadata import read_mark
+from swampd.domain.values import CachePath, RemoteKey, Wid
+from tests.sim.checks.violations import digest, fail
+
+if TYPE_CHECKING:
+    from tests.sim.checks.log import Log, Plain
+    from tests.sim.world import World
+
+
+def check_changed(world: World, log: Log, changed: list[Plain]) -> None:
+    """S7: what the heads say of a path can be read after each change of its plain key, whoever's
+    request that was and however late it landed."""
+    for plain in changed:
+        record = log.record(plain.path)
+        if isinstance(record, Entry) and not can_be_read(world, plain.path, record):
+            mutation = plain.mutation
+            what = f"{mutation.operation} by {mutation.node}.{mutation.life}"
+            fail("S7", f"{plain.path} cannot be read after {what} sent at {mutation.sent_at:.3f}")
+
+
+def check_readable(world: World, log: Log) -> None:
+    """S7: each entry's content can be read, redo or plain, as the store is now."""
+    for path, entry in log.entries().items():
+        if not can_be_read(world, path, entry):
+            fail("S7", f"the content of {path} ({entry}) cannot be read")
+
+
+def can_be_read(world: World, path: CachePath, entry: Entry) -> bool:
+    """Is the content of this entry there now, where a reader would look for it?"""
+    objects = world.network.objects
+    if entry.redo is not None:
+        if entry.redo.inline is not None:
+            return digest(entry.redo.inline) == entry.sha256
+        staged = objects.look(world.keys.staged(entry.redo.staged or Wid("")))
+        return staged is not None and digest(staged.body) == entry.sha256
+    stored = objects.look(world.keys.payload(path))
+    if stored is None or entry.token is None or not objects.same(stored.token, entry.token):
+        return False
+    return digest(stored.body) == entry.sha256
+
+
+def check_mirrored(world: World, log: Log) -> None:
+    """S1, S3: the plain keys equal the heads; what else is there are orphans of ours, so that
+    `compact` may sweep them."""
+    objects = world.network.objects
+    wanted = log.entries()
+    here = {
+        row.key: objects.look(row.key)
+        for row in objects.list(RemoteKey("")).rows
+        if not row.key.startswith("_control/")
+    }
+    for key in here.keys() - wanted.keys():
+        stored = here[key]
+        if stored is None or read_mark(CachePath(key), stored.metadata) is None:
+            fail("S3", f"plain key {key} is there and no head has it")
+    for path, entry in wanted.items():
+        stored = here.get(RemoteKey(path))
+        if stored is None or digest(stored.body) != entry.sha256:
+            fail("S1", f"the plain key of {path} is not brought up")

@@ -1,0 +1,168 @@
+"""What users do and what goes wrong, and how often: the normal mixture, and those that aim.
+
+A workload that aims at one fault makes its occasion frequent, so that few seeds show it; the sound
+engine passes every seed of every workload.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tests.sim.store import Faults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATHS: Final = (
+    "data/x/1/raw",
+    "data/x/1/meta",
+    "data/x/2/raw",
+    "data/x/latest",
+    "data/y/raw",
+    "data/top",
+    "out/log",
+    "out/deep/er",
+    "root.txt",
+)
+SCOPES: Final = ("data", "data/x", "data/y", "out", ".", "*")
+TTLS_MS: Final = (3000, 10000, 30000)
+
+
+def _acts(**chances: float) -> Mapping[str, float]:
+    return chances
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Chances, pauses in virtual seconds, and the scopes and paths in play."""
+
+    name: str = "normal"
+    acts: Mapping[str, float] = field(
+        default_factory=lambda: _acts(
+            push=0.30, pull=0.20, lock=0.30, break_lock=0.06, resolve=0.09, settle=0.05
+        )
+    )
+    """What a person does at the command line."""
+    troubles: Mapping[str, float] = field(
+        default_factory=lambda: _acts(crash=0.45, pause=0.30, backup=0.15, replace=0.10)
+    )
+    trouble_every_s: float = 25.0
+    power: float = 0.3
+    """This part of the crashes takes the machine along (another boot)."""
+    down_s: tuple[float, ...] = (0.1, 1.0, 40.0)
+    faults: Faults | None = None
+    """Instead of the seed's own."""
+    scopes: tuple[str, ...] = SCOPES
+    """What is locked and broken."""
+    ttls_ms: tuple[int, ...] = TTLS_MS
+    holds_s: float = 4.0
+    """A holder edits after at most so long, up to three times."""
+    break_to_have: bool = False
+    """Who breaks a lock wants it at once."""
+    act_every_s: float = 4.0
+    interleave: float = 0.004
+    """A user edits between two steps of the daemon."""
+    interleave_aimed: float = 0.1
+    """The same just before a rename, at the very path that is renamed."""
+    die_in_batch: float = 0.02
+    """The daemon dies just before a rename in the cache, the rest of its batch undone."""
+    own_paths: bool = False
+    """Each path is edited at one machine only."""
+    paths: tuple[str, ...] = PATHS
+    conditional_delete: float = 0.8
+    busy_s: float = 150.0
+
+
+NORMAL: Final = Workload()
+SOUND: Final = Faults()
+CALM: Final = {"backup": 1.0}
+BREAKERS: Final = Workload(
+    name="breakers",
+    acts={"lock": 0.55, "break_lock": 0.35, "push": 0.10},
+    troubles=CALM,
+    faults=SOUND,
+    scopes=("data/x", "out", "."),
+    ttls_ms=(30000,),
+    holds_s=8.0,
+    break_to_have=True,
+    busy_s=90.0,
+)
+"""People break the locks of live holders, to have them at once."""
+OWN_PATHS: Final = Workload(
+    name="own_paths",
+    acts={"push": 0.65, "pull": 0.25, "lock": 0.10},
+    troubles={"crash": 0.7, "pause": 0.3},
+    power=0.0,
+    faults=Faults(lost_reply=0.2, late=0.1, slow=0.2, late_s=8.0),
+    trouble_every_s=40.0,
+    down_s=(0.1, 1.0),
+    own_paths=True,
+    interleave=0.0,
+    interleave_aimed=0.0,
+    act_every_s=2.0,
+)
+"""Each path is written at one machine, many answers are lost, requests land a little late."""
+OUTAGES: Final = Workload(
+    name="outages",
+    acts={"push": 0.8, "pull": 0.2},
+    troubles={"crash": 0.5, "pause": 0.5},
+    trouble_every_s=40.0,
+    power=0.0,
+    down_s=(0.1, 1.0),
+    faults=Faults(cut_at_head=0.25, late_s=60.0),
+    own_paths=True,
+    interleave=0.0,
+    interleave_aimed=0.0,
+    act_every_s=2.0,
+)
+"""Each path is written at one machine, and machines are cut off while they commit."""
+RESENDS: Final = Workload(
+    name="resends",
+    acts={"push": 0.9, "pull": 0.1},
+    troubles={"crash": 1.0},
+    trouble_every_s=12.0,
+    power=0.0,
+    down_s=(0.1,),
+    faults=Faults(late=0.2, slow=0.4, late_s=10.0),
+    own_paths=True,
+    paths=("out/log", "out/deep/er", "root.txt"),
+    interleave=0.0,
+    interleave_aimed=0.0,
+    act_every_s=1.0,
+)
+"""Requests overtake each other, and the daemon dies in the middle of finding out."""
+LATE: Final = Workload(
+    name="late",
+    acts={"push": 0.60, "settle": 0.30, "pull": 0.10},
+    faults=Faults(late=0.15, late_s=120.0, lost_reply=0.05),
+    troubles={"crash": 0.5, "pause": 0.5},
+    conditional_delete=0.3,
+    act_every_s=2.0,
+)
+"""Requests on plain keys land late, while others settle."""
+POWER_CUTS: Final = Workload(
+    name="power_cuts",
+    acts={"lock": 0.7, "push": 0.3},
+    troubles={"crash": 1.0},
+    power=1.0,
+    down_s=(0.1, 1.0),
+    trouble_every_s=8.0,
+    ttls_ms=(30000,),
+    holds_s=10.0,
+)
+"""Machines boot again while their users hold locks."""
+DEATHS: Final = Workload(
+    name="deaths",
+    acts={"push": 0.4, "pull": 0.6},
+    troubles=CALM,
+    faults=SOUND,
+    power=0.0,
+    own_paths=True,
+    interleave_aimed=0.4,
+    die_in_batch=0.15,
+    act_every_s=2.0,
+)
+"""Users write into files that are just being replaced, and the daemon dies between two renames."""
+
+LOADS: Final = (NORMAL, BREAKERS, OWN_PATHS, OUTAGES, RESENDS, LATE, POWER_CUTS, DEATHS)

@@ -1,0 +1,181 @@
+"""What a lease allows and says, with faults at the store: damaged, lost, given back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swampd.domain import leases
+from swampd.domain.levels import Want
+from swampd.domain.values import Scope
+from swampd.errors import LockLost, LockTimeout
+from swampd.locking.holds import Owner
+from swampd.workspace import Asker
+from tests.workspace.machines import machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.workspace.machines import Machine
+
+DATA = Scope("data")
+
+
+def intercept(one: Machine, name: str, before: Any) -> None:
+    """Await `before(key, body)` ahead of every such operation of a machine's store."""
+    store = one.store._store
+    real = getattr(store, name)
+
+    async def operation(key: Any, *rest: Any) -> Any:
+        await before(str(key), rest[0] if rest else b"")
+        return await real(key, *rest)
+
+    setattr(store, name, operation)
+
+
+def test_who_merely_waits_for_a_scope_does_not_have_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = tmp_path / "store"
+        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+            b.write("data/x/f", b"1")
+            hold = await b.workspace.lock(["data/x"], b.asker)
+            await a.pull()
+            a.write("data/x/f2", b"2")
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(
+                    a.workspace.push(["data/x"], Asker(a.owner, wait_s=20.0))
+                )
+                while not a.workspace.keeper.queue.active():
+                    await a.workspace.ports.clock.sleep(0.01)
+                with pytest.raises(LockTimeout):
+                    await a.workspace.lock(["data"], Asker(a.owner, wait_s=1.5), pull=False)
+                await b.workspace.release(hold)
+                assert (await waiting).failed == {}
+
+    asyncio.run(main())
+
+
+def test_nothing_is_sent_under_a_lease_that_is_being_given_back(tmp_path: Path) -> None:
+    sent_while_going: list[str] = []
+
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("data/f", b"1")
+            await a.push()
+            hold = await a.workspace.lock(["data"], a.asker)
+            lease, begun = hold.leases[DATA], asyncio.Event()
+
+            async def slow(key: str, _body: bytes) -> None:
+                if not key.startswith("_control"):
+                    if lease.going:
+                        sent_while_going.append(key)
+                    begun.set()
+                    await a.workspace.ports.clock.sleep(0.1)
+
+            intercept(a, "create", slow)
+            for number in range(200):
+                a.write(f"data/n{number}", b"%d" % number)
+            async with asyncio.TaskGroup() as group:
+                pushing = group.create_task(a.workspace.push(["data"], a.asker))
+                await begun.wait()
+                await a.workspace.release(hold)
+                assert isinstance((await pushing).failed[DATA], LockLost)
+
+    asyncio.run(main())
+    assert sent_while_going == []
+
+
+def test_a_damaged_record_below_a_gate_is_waited_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "DEFAULT_TTL_MS", 2000)
+
+    async def main() -> None:
+        store = tmp_path / "store"
+        async with machine(tmp_path, "a", store) as a:
+            locks = store / "_control/swampd/locks"
+            locks.mkdir(parents=True, exist_ok=True)
+            (locks / "data%2Fx.json").write_text("garbage")
+            asker = Asker(a.owner, wait_s=20.0)
+            await a.workspace.release(await a.workspace.lock(["data"], asker, pull=False))
+            seen = await a.workspace.book.look(Scope("data/x"))
+            assert seen is not None
+            assert seen.record is not None
+            assert seen.is_free
+            assert seen.record.in_doubt is not None
+
+    asyncio.run(main())
+
+
+def test_a_damaged_record_that_is_taken_over_stays_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "DEFAULT_TTL_MS", 2000)
+
+    async def main() -> None:
+        store = tmp_path / "store"
+        async with machine(tmp_path, "a", store) as a:
+            locks = store / "_control/swampd/locks"
+            locks.mkdir(parents=True, exist_ok=True)
+            (locks / "out.json").write_text("garbage")
+            grant = await a.workspace.keeper.take((Want(Scope("out")),), owner="test", wait_s=20.0)
+            assert grant.leases[Scope("out")].in_doubt
+            a.workspace.keeper.give_back(grant)
+
+    asyncio.run(main())
+
+
+async def lose(one: Machine, scope: str) -> None:
+    """A hold of this machine's user on a scope, lost."""
+    hold = await one.workspace.lock([scope], one.asker, ttl_ms=2000, pull=False)
+    lease, clock = hold.leases[Scope(scope)], one.workspace.ports.clock
+    late = True
+
+    async def delay(key: str, _body: bytes) -> None:
+        if late and "/locks/" in key:
+            await clock.sleep(3.0)
+
+    intercept(one, "replace", delay)
+    while lease.loss is None:
+        await clock.sleep(0.05)
+    late = False
+
+
+@pytest.mark.parametrize("scope", ["data", "data/x"])
+def test_a_push_below_a_lost_gate_is_told_once(tmp_path: Path, scope: str) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("data/x/f", b"1")
+            await lose(a, "data")
+            with pytest.raises(LockLost):
+                await a.push(scope)
+            await a.push(scope)
+
+    asyncio.run(main())
+
+
+def test_the_next_lock_after_a_loss_is_told_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            await lose(a, "data")
+            with pytest.raises(LockLost):
+                await a.workspace.lock(["data"], a.asker, pull=False)
+            hold = await a.workspace.lock(["data"], a.asker, pull=False)
+            a.write("data/g", b"2")
+            assert (await a.push("data")).done[DATA].sent == 1
+            await a.workspace.release(hold)
+
+    asyncio.run(main())
+
+
+def test_a_daemon_that_is_going_down_takes_no_lock(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            workspace = a.workspace
+        async with asyncio.timeout(5):
+            with pytest.raises(Exception, match="going down"):
+                await workspace.keeper.take((Want(DATA),), owner=Owner("x").key, wait_s=5.0)
+
+    asyncio.run(main())
