@@ -90,7 +90,8 @@ class DirectoryStore:
         return await self._write(key, body, metadata, When.ALWAYS)
 
     async def create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
-        """See `ports.ObjectStore`."""
+        """See `ports.ObjectStore`; a head, a lock or the layout is on disk once Applied, with all
+        that was written before; anything else is after the next of these or the next replace."""
         return await self._write(key, body, metadata, When.ABSENT)
 
     async def replace(

@@ -34,6 +34,8 @@ LOCK: Final = "lock"
 META_FOLDERS: Final = (*CONTROL_FOLDERS, META)
 PRIVATE: Final = frozenset({TMP, META, LOCK})
 """The store's own names in `_control/swampd`: no object can be there, a listing skips them."""
+_NAMED_BY_HEADS: Final = frozenset({"manifests", "staged", "probe"})
+"""What counts only once a head names it, and a probe, which never does (`domain.layout.Keys`)."""
 
 LONGEST_KEY: Final = 1024
 LONGEST_SEGMENT: Final = 255
@@ -74,6 +76,17 @@ def is_private(segments: Sequence[str]) -> bool:
     depth = len(CONTROL_FOLDERS)
     inside = len(segments) > depth and tuple(segments[:depth]) == CONTROL_FOLDERS
     return inside and segments[depth] in PRIVATE
+
+
+def is_document(place: Place) -> bool:
+    """Is it a control object that counts by itself (a head, a lock, the layout), so that it has to
+    be on disk once it is acknowledged?  Below a prefix too, which the store does not know."""
+    segments = (*place.folders, place.name)
+    depth = len(CONTROL_FOLDERS)
+    for at in range(len(place.folders) - depth + 1):
+        if segments[at : at + depth] == CONTROL_FOLDERS:
+            return segments[at + depth] not in _NAMED_BY_HEADS
+    return False
 
 
 def side_of(key: str) -> tuple[str, str]:

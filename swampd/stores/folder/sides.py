@@ -54,10 +54,6 @@ class SideFile(msgspec.Struct, frozen=True):
     current: Version | None
     pending: Version | None
 
-    def newest_mtime_ns(self) -> int:
-        """The newest mtime that any version named here has."""
-        return max((v.mtime_ns for v in (self.current, self.pending) if v), default=0)
-
 
 class _Schema(msgspec.Struct):
     schema: int

@@ -4,20 +4,21 @@ A write, in this order:
 1. the bytes, into a private file in `tmp` (no lock; they may be many);
 2. under the lock: does the condition hold?  The file gets an mtime that no other version has;
 3. the side file, in place of the one before: what is there now, and this write as *pending*;
-4. for a conditional replace: everything so far is put on disk (`syncfs`);
+4. for a conditional replace, or any write of a document (a head, a lock, the layout): everything so
+   far is put on disk (`syncfs`);
 5. the rename onto the key, which is the moment the write happens;
-6. for a conditional replace: the rename is put on disk.
+6. for the same: the rename is put on disk.
 Before 5 the payload file is the old one and fits `current`; after it, it is the new one and fits
-`pending`.  So heads, locks and layout are durable once Applied is said, and whatever they name was
-on disk before them; a create needs no sync of its own.
+`pending`.  So heads, locks and layout are durable once Applied is said, their creation too, and
+whatever they name was on disk before them; the create of anything else needs no sync of its own.
 
 A delete is the removal of the payload file: without it there is no object, whatever a side file
 says.
 
 What fails before 5 raises, and certainly did not happen; a 5 or 6 of which nobody can tell is
 Unknown.  Limits: a foreign program that replaces a file between the look and the rename of a
-replace loses its bytes.  After a power cut, what was written since the last conditional replace may
-be missing, older or foreign; nothing durable names it.
+replace loses its bytes.  After a power cut, what was written since the last durable write may be
+missing, older or foreign; nothing durable names it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from swampd.stores.folder.paths import (
     CONTROL_FOLDERS,
     META,
     TMP,
+    is_document,
     lstat,
     made,
     opened,
@@ -118,7 +120,9 @@ class Writer:
                 held = self._held(area, place)
                 if not _holds(condition, held):
                     return Rejected()
-                return self._publish(area, place, draft, _Change(held, condition, dict(metadata)))
+                is_durable = isinstance(condition, Token) or is_document(place)
+                change = _Change(held, condition, dict(metadata), is_durable)
+                return self._publish(area, place, draft, change)
 
     def copy(
         self,
@@ -211,10 +215,10 @@ class Writer:
             write_side(SideFile(SCHEMA, place.key, current, pending), area.tmp, area.meta, calls)
             if not calls.syncs_all:
                 calls.sync(draft.file)
-            elif change.is_replace:
+            elif change.is_durable:
                 calls.sync_all(area.root)
             outcome = self._place(area, place, parent, draft, change)
-            if isinstance(outcome, Applied) and (change.is_replace or not calls.syncs_all):
+            if isinstance(outcome, Applied) and (change.is_durable or not calls.syncs_all):
                 return self._settle(parent, outcome)
             return outcome
 
@@ -297,11 +301,7 @@ class _Change:
     held: Held | None
     condition: Condition
     metadata: dict[str, str]
-
-    @property
-    def is_replace(self) -> bool:
-        """Is it a conditional replace, the one that must be durable?"""
-        return isinstance(self.condition, Token)
+    is_durable: bool
 
 
 def _holds(condition: Condition, held: Held | None) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from swampd.stores.directory import DirectoryStore
 
 C = key("deep/er/c.yaml")
+HEAD = key("_control/swampd/heads/data.json")
 OLD = b"the old bytes"
 NEW = b"new"
 NEW_META = {"swampd": "1 new 8 d"}
@@ -77,6 +78,7 @@ async def token_of(store: DirectoryStore, name: RemoteKey) -> Token:
 
 CASES = {
     "create": Case(C, None, WRITTEN, lambda store: store.create(C, NEW, NEW_META)),
+    "create document": Case(HEAD, None, WRITTEN, lambda store: store.create(HEAD, NEW, NEW_META)),
     "put new": Case(C, None, WRITTEN, lambda store: store.put(C, NEW, NEW_META)),
     "put over": Case(A, OURS, WRITTEN, lambda store: store.put(A, NEW, NEW_META)),
     "put over foreign": Case(
@@ -241,6 +243,45 @@ def test_a_conditional_replace_is_on_disk_before_and_after_its_rename(tmp_path: 
             names = await count_calls(tmp_path / case, CASES[case])
             assert "sync_all" not in names
             assert "sync" not in names
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("rest", "durable"),
+    [
+        ("heads/data.json", True),
+        ("locks/%25all.json", True),
+        ("layout.json", True),
+        ("what-comes-later/x", True),
+        ("manifests/w.json.gz", False),
+        ("staged/w", False),
+        ("probe/w", False),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "name/space/"])
+def test_a_created_document_is_on_disk_before_and_after_its_link(
+    tmp_path: Path, prefix: str, rest: str, *, durable: bool
+) -> None:
+    """There is no replace yet that would put it there; what only a head names waits for that."""
+
+    async def run() -> None:
+        calls = Dying(-1)
+        store = open_folder(fresh(tmp_path / "store"), calls)
+        applied(await store.create(key(f"{prefix}_control/swampd/{rest}"), NEW, {}))
+        assert order(calls.names, "rename", "sync_all", "link", "sync") is durable
+        assert calls.names.count("sync_all") == calls.names.count("sync") == durable
+
+    asyncio.run(run())
+
+
+def test_payload_that_only_looks_like_a_document_is_not_synced(tmp_path: Path) -> None:
+    async def run() -> None:
+        calls = Dying(-1)
+        store = open_folder(fresh(tmp_path / "store"), calls)
+        for name in ("heads/data.json", "swampd/heads/x", "_control/heads/x", "a/_control"):
+            applied(await store.create(key(name), NEW, {}))
+        assert not {"sync", "sync_all"} & set(calls.names)
 
     asyncio.run(run())
 

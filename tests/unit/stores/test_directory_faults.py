@@ -120,6 +120,19 @@ def test_a_replace_that_is_perhaps_not_on_disk_is_unknown(folder: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_created_head_that_is_perhaps_not_on_disk_is_unknown(folder: Path) -> None:
+    async def run() -> None:
+        head = key("_control/swampd/heads/data.json")
+        outcome = await open_folder(folder, Failing("sync", errno.EIO)).create(head, b"{}", {})
+        assert isinstance(outcome, Unknown)
+        with pytest.raises(StoreUnavailable):
+            await open_folder(folder, Failing("sync_all", errno.EIO)).create(
+                key("_control/swampd/locks/data.json"), b"{}", {}
+            )
+
+    asyncio.run(run())
+
+
 def test_a_link_whose_answer_was_lost_has_happened(folder: Path) -> None:
     async def run() -> None:
         store = open_folder(folder, Failing("link", errno.EEXIST, done=True))
