@@ -160,6 +160,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Above:
+    """What is on the way to a path, with the device that a Stamp of a file there has."""
+
+    path: str
+    kind: Kind
+    dev: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A directory or file that could not be read: nothing below it counts as deleted."""
 
@@ -247,6 +256,10 @@ class FileTree(Protocol):
 
     def stat(self, path: str) -> Seen | None:
         """lstat of one name; None where nothing is there."""
+
+    def above(self, path: str) -> Above:
+        """What is deepest on the way to a path, which itself counts for nothing: mostly its
+        directory; the root, where nothing else is there.  Raises OSError where it cannot tell."""
 
     def now_ns(self) -> int:
         """The newest timestamp the file system gives: of a private file touched just now."""

@@ -9,7 +9,7 @@ from swampd.domain import scopes
 from swampd.domain.paths import KEY_LIMIT
 from swampd.domain.states import PathState
 from swampd.indexing import ledger as heads_ledger
-from swampd.syncing import ledger, local_ledger
+from swampd.syncing import ledger, local_ledger, plans
 
 if TYPE_CHECKING:
     from swampd.domain.states import Halt
@@ -50,6 +50,7 @@ class Report:
     joining: int
     uncommitted: int
     conflicts: int
+    never_synced: int
 
 
 async def report(workspace: Workspace) -> Report:
@@ -80,6 +81,7 @@ def _report(tx: Transaction) -> Report:
         len(local_ledger.joining(tx)),
         len(ledger.commits(tx)),
         len(local_ledger.conflicts(tx)),
+        plans.skipped(tx),
     )
 
 

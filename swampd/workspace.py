@@ -188,10 +188,12 @@ class Workspace:
     async def _tick(self) -> None:
         while True:
             await self.ports.clock.sleep(TICK_S)
-            await self._guarded(self.desks.expire_requests(), "expire")
-            await self._guarded(self.desks.settle_due(), "settle")
-            await self._guarded(self.desks.empty_trash(TRASH_AGE_S), "trash")
             await self._guarded(self._end_old_holds(), "max_hold")
+            if await self.desks.is_anything_open():
+                await self._guarded(self.desks.expire_requests(), "expire")
+                await self._guarded(self.desks.find_out_due(), "find_out")
+                await self._guarded(self.desks.settle_due(), "settle")
+                await self._guarded(self.desks.empty_trash(TRASH_AGE_S), "trash")
 
     async def _end_old_holds(self) -> None:
         now = self.ports.clock.now()

@@ -84,5 +84,7 @@ def _troubles(found: status_pb2.WorkspaceStatus) -> Iterator[str]:
         yield f"commits    {found.uncommitted} not answered yet; the daemon goes on finding out"
     if found.refused_keys:
         yield f"keys       {found.refused_keys} in the store have names that are refused"
+    if found.never_synced:
+        yield f"skipped    {found.never_synced} names in the cache are never synced"
     if not found.atomic_exchange:
         yield "cache      its file system cannot exchange files: a reader may miss one briefly"

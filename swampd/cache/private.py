@@ -81,13 +81,21 @@ class PrivateArea:
 
     def now_ns(self) -> int:
         """The timestamp of a file touched just now."""
+        found = self._touched()
+        return max(found.st_mtime_ns, found.st_ctime_ns)
+
+    def device(self) -> int:
+        """The device of a file of ours, as in a Stamp."""
+        found = self._root.look(f"{PRIVATE}/{_CLOCK.decode()}")
+        return stamp_of(found or self._touched()).dev
+
+    def _touched(self) -> os.stat_result:
         with (
             area(self._root, "") as directory,
             _descriptor(os.open(_CLOCK, _TOUCH, 0o600, dir_fd=directory)) as descriptor,
         ):
             os.utime(descriptor)
-            found = os.fstat(descriptor)
-            return max(found.st_mtime_ns, found.st_ctime_ns)
+            return os.fstat(descriptor)
 
     def folds_names(self) -> bool:
         """Does `tmp/`, which is there, answer to its name in capitals?"""

@@ -30,8 +30,8 @@ from swampd.cache.opening import ATTEMPTS, DIRECTORY_MODE, Root, encoded
 from swampd.cache.private import CONFLICTS, TMP, TRASH, PrivateArea, area
 from swampd.cache.problems import place_problem
 from swampd.cache.reading import read_at
-from swampd.cache.stamps import seen
-from swampd.ports import PlaceProblem
+from swampd.cache.stamps import kind_of, seen, stamp_of
+from swampd.ports import Above, PlaceProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -142,6 +142,25 @@ class LocalTree:
         """lstat of one name; None also where a parent is a file or a link."""
         found = self._root.look(path)
         return None if found is None else seen(path, found)
+
+    def above(self, path: str) -> Above:
+        """The deepest name on the way to a path; a walk ends at what is no directory."""
+        deepest, name = self._root.lstat(""), ""
+        at = path.find("/")
+        while at >= 0 and S_ISDIR(deepest.st_mode):
+            found = self._root.look(path[:at])
+            if found is None:
+                break
+            deepest, name = found, path[:at]
+            at = path.find("/", at + 1)
+        return self._above(name, deepest)
+
+    def _above(self, path: str, found: os.stat_result) -> Above:
+        """An overlay may number its files otherwise than its directories: a file is asked."""
+        dev = stamp_of(found).dev
+        if dev == stamp_of(self._root.lstat("")).dev:
+            dev = self._private.device()
+        return Above(path, kind_of(found), dev)
 
     def read(self, path: CachePath, *, keep: bool) -> FileRead | ReadProblem:
         """Read and hash a file, if it holds still; OSError when a sealed copy has no room."""

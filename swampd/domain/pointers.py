@@ -72,6 +72,17 @@ def held_back(
     }
 
 
+def kept_for(deletes: Iterable[CachePath], waiting: Iterable[str]) -> set[CachePath]:
+    """The deletes that must wait with these pointers, for what they still name elsewhere is not
+    known: any directory beside one may be it."""
+    pointed = {path.rpartition("/")[0] for path in waiting if is_pointer(path)}
+    return {
+        path
+        for path in deletes
+        if any(folder.rpartition("/")[0] in pointed for folder in folders_above(path))
+    }
+
+
 def folders_above(path: str) -> Iterator[str]:
     """Every directory above a path, the nearest first."""
     while folder := path.rpartition("/")[0]:

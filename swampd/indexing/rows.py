@@ -197,6 +197,11 @@ def drop_base(tx: Transaction, scope: Scope, path: CachePath) -> None:
     note_applied_or_not(tx, scope, path, remote(tx, path))
 
 
+def renumber_bases(tx: Transaction, before: int, now: int) -> None:
+    """A device has another number: the files on it are the same."""
+    tx.execute("UPDATE base SET dev = ? WHERE dev = ?", (now, before))
+
+
 def drop_all_bases(tx: Transaction) -> None:
     """Join mode begins: nothing is agreed, everything that the heads have is unapplied."""
     tx.execute("DELETE FROM base")

@@ -8,17 +8,18 @@ that the cache is not the one the journal speaks of.  Keeps S4 (no delete by ign
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from swampd.domain.markers import Marker, decode_marker, encode_marker
 from swampd.domain.paths import PathProblem, parse_cache_path, prunes
-from swampd.domain.states import Halt
+from swampd.domain.states import ConflictKind, Halt
 from swampd.errors import Halted
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
-from swampd.ports import Kind, Seen
+from swampd.ports import Kind, Seen, Unreadable
 from swampd.syncing import ledger, local_ledger
 
 if TYPE_CHECKING:
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from swampd.domain.values import CachePath, Scope
     from swampd.ports import Transaction
     from swampd.syncing.context import Sync
+    from swampd.syncing.local_ledger import Conflict
 
 T = TypeVar("T")
 GENERATION = "generation"
+DEVICE = "device"
+"""The number of the cache's disk, as base has it."""
 log = structlog.get_logger()
 
 
@@ -79,9 +83,26 @@ class Bases:
                 )
             generation = await self._sync.journal.read(_generation)
             if await self._marker_fits(generation):
+                await self._renumber()
+                await self._join_blind()
                 return True
             await self._begin_join(generation, await self._marker())
             return False
+
+    async def _renumber(self) -> None:
+        """The disk of the cache may have another number after a reboot: what was on it is no less
+        there, or gone, for that."""
+        dev = (await self._sync.threads.io(lambda: self._sync.tree.above(""))).dev
+        before = await self._sync.journal.read(_device)
+        if dev == before:
+            return
+
+        def work(tx: Transaction) -> None:
+            if before is not None:
+                rows.renumber_bases(tx, before, dev)
+            tx.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (DEVICE, str(dev)))
+
+        await self._sync.journal.write(work)
 
     async def _marker(self) -> Marker | None:
         raw = await self._sync.threads.io(self._sync.tree.marker)
@@ -100,12 +121,17 @@ class Bases:
         )
 
     async def _begin_join(self, generation: int, marker: Marker | None) -> None:
-        local = await self._sync.threads.io(self._local_files)
+        local, blind = await self._sync.threads.io(lambda: self._local_files([""]))
+        known = await self._sync.journal.read(local_ledger.conflicts)
+        kept = await self._sync.threads.io(lambda: [c for c in known if self._has_kept(c)])
         generation = max(generation, marker.generation if marker is not None else 0) + 2
 
         def work(tx: Transaction) -> None:
             rows.drop_all_bases(tx)
             local_ledger.begin_join(tx, local)
+            local_ledger.note_blind(tx, blind)
+            for conflict in kept:
+                local_ledger.open_conflict(tx, conflict)
             ledger.forget_commits(tx)
             _set_generation(tx, generation)
 
@@ -113,19 +139,52 @@ class Bases:
         await self._write_marker(generation)
         log.info("join_mode", files=len(local), marker="other" if marker else "none")
 
-    def _local_files(self) -> list[CachePath]:
+    def _has_kept(self, conflict: Conflict) -> bool:
+        """Is it about bytes of a user that are nowhere else, and still there?"""
+        if conflict.kind is not ConflictKind.KEPT_BYTES or conflict.copy is None:
+            return False
+        return self._sync.tree.stat(conflict.copy) is not None
+
+    async def _join_blind(self) -> None:
+        """What could not be read when join mode began joins as soon as it can be, but what has a
+        base by then."""
+        before = await self._sync.journal.read(local_ledger.blind)
+        if not before:
+            return
+        local, blind = await self._sync.threads.io(lambda: self._local_files(before))
+        if blind == before and not local:
+            return
+
+        def work(tx: Transaction) -> None:
+            local_ledger.end_blind(tx, before)
+            local_ledger.note_blind(tx, blind)
+            local_ledger.enter_join(tx, (path for path in local if rows.base(tx, path) is None))
+
+        await self._sync.journal.write(work)
+
+    def _local_files(self, names: list[str]) -> tuple[list[CachePath], list[str]]:
+        """The files at and below these names, and what below them could not be read."""
         found: list[CachePath] = []
-        for row in self._sync.tree.scan("", prunes):
-            if isinstance(row, Seen) and row.kind is Kind.FILE:
+        blind: list[str] = []
+        for row in chain.from_iterable(self._sync.tree.scan(name, prunes) for name in names):
+            if isinstance(row, Unreadable):
+                blind.append(row.path)
+            elif isinstance(row, Seen) and row.kind is Kind.FILE:
                 path = parse_cache_path(row.path)
                 if not isinstance(path, PathProblem):
                     found.append(path)
-        return sorted(found)
+        return sorted(found), sorted(blind)
 
     async def _write_marker(self, generation: int) -> None:
         marker = Marker(self._sync.reader.datastore_id, self._sync.workspace, generation)
         content = encode_marker(marker)
         await self._sync.threads.io(lambda: self._sync.tree.write_marker(content))
+
+
+def _device(tx: Transaction) -> int | None:
+    for (value,) in tx.execute("SELECT value FROM meta WHERE key = ?", (DEVICE,)):
+        return int(value)
+    return None
 
 
 def _generation(tx: Transaction) -> int:

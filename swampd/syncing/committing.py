@@ -15,7 +15,7 @@ import structlog
 from swampd.domain import heads
 from swampd.domain.entries import Tombstone
 from swampd.domain.leases import HORIZON_S
-from swampd.errors import OutcomeUnknown
+from swampd.errors import OutcomeUnknown, SwampdError
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
@@ -88,9 +88,13 @@ async def commit(
     await sync.journal.write(lambda tx: ledger.begin_commit(tx, intent))
     fate = await sync.writer.write(lease, folded.head, intent.token)
     if isinstance(fate, Landed):
-        adopted = await sync.writer.adopt_own(folded, fate, known)
-        await bases.change(lambda tx: finish(tx, intent))
-        await sync.journal.write(lambda tx: ledger.forget_mirrored(tx, settled), durable=False)
+        try:
+            adopted = await sync.writer.adopt_own(folded, fate, known)
+            await bases.change(lambda tx: finish(tx, intent))
+            await sync.journal.write(lambda tx: ledger.forget_mirrored(tx, settled), durable=False)
+        except Exception as error:
+            log.exception("commit_not_noted", scope=scope, wid=intent.wid)
+            raise _unknown(scope, "has landed and could not be noted here") from error
         await drop_staged(sync, lease, staged)
         return Committed(adopted)
     if isinstance(fate, Refused | NotSent):
@@ -98,8 +102,13 @@ async def commit(
         if isinstance(fate, NotSent):
             lease.demand()
         return Overtaken()
-    raise OutcomeUnknown(
-        f"the commit on {scope} was sent and no answer came",
+    raise _unknown(scope, "was sent and no answer came")
+
+
+def _unknown(scope: Scope, what: str) -> OutcomeUnknown:
+    """Never "failed" for what may be in the history: the open intent tells later (L5)."""
+    return OutcomeUnknown(
+        f"the commit on {scope} {what}",
         "nothing to do: the daemon goes on finding out, `swampctl status` shows it",
         scope=scope,
     )
@@ -158,10 +167,15 @@ def settlements(
 
 
 async def drop_staged(sync: Sync, lease: Lease, staged: list[Wid]) -> None:
-    """Delete staged copies that no head names any more; what stays is left to `compact`."""
+    """Delete staged copies that no head names any more; what stays is left to `compact`, and says
+    nothing of the commit before."""
     for wid in staged:
-        if lease.may_act():
+        if not lease.may_act():
+            return
+        try:
             await sync.store.delete(sync.keys.staged(wid))
+        except SwampdError as error:
+            log.warning("staged_left", scope=lease.scope, wid=wid, error=error.code)
 
 
 # --- finding out --------------------------------------------------------------------------------
@@ -171,7 +185,8 @@ async def find_out(sync: Sync, bases: Bases, scope: Scope, known: KnownHead | No
     """Close the open commits of a scope by what its head, just read, says of them.
 
     In `recent`: committed.  The head moved on without it: it can no longer land, unless 16 or
-    more commits hide it: then its paths join.  Unchanged: open, until a horizon.
+    more commits hide it: then its paths join.  Unchanged: open, until a horizon (after a reboot
+    it counts anew).
     """
     intents = await sync.journal.read(lambda tx: ledger.commits(tx, scope))
     for intent in intents:
@@ -200,8 +215,10 @@ async def _find_out(
         await bases.change(close)
         log.info("commit_not_landed", scope=intent.scope, wid=intent.wid, hidden=hidden)
         return
-    same_boot = intent.boot_id == sync.clock.boot_id
-    if same_boot and sync.clock.now() - intent.sent_at >= HORIZON_S:
+    now, boot_id = sync.clock.now(), sync.clock.boot_id
+    if intent.boot_id != boot_id:
+        await sync.journal.write(lambda tx: ledger.restamp_commit(tx, intent.wid, now, boot_id))
+    elif now - intent.sent_at >= HORIZON_S:
         await sync.journal.write(lambda tx: ledger.end_commit(tx, intent.wid))
 
 

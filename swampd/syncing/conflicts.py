@@ -7,13 +7,15 @@ Keeps S2.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from swampd.domain import scopes
 from swampd.domain.entries import Entry, Record
 from swampd.domain.paths import PathProblem, parse_cache_path
-from swampd.domain.states import ConflictKind, PathState
+from swampd.domain.states import ConflictKind
+from swampd.domain.values import CachePath
 from swampd.errors import BadRequest, StoreUnavailable
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
@@ -25,11 +27,13 @@ from swampd.syncing.scoping import scope_of
 from swampd.syncing.survey import look_at
 
 if TYPE_CHECKING:
-    from swampd.domain.values import CachePath, Scope
+    from swampd.domain.values import Scope
     from swampd.ports import Transaction
     from swampd.syncing.bases import Bases
     from swampd.syncing.context import Sync
 
+NAME_BYTES: Final = 200
+"""So much of a name is kept in a second one made of it."""
 NO_STAMP = Stamp(0, 0, -1, 0, 0, x=False)
 """The stamp of no file: whatever is there differs from it."""
 log = structlog.get_logger()
@@ -52,9 +56,14 @@ class ConflictKeeper:
     async def keep(
         self, scope: Scope, path: CachePath, kind: ConflictKind, record: Record | None
     ) -> None:
-        """Both sides changed a path: fetch theirs as a copy, and stop touching the path."""
+        """Both sides changed a path: fetch theirs as a copy, and stop touching the path.
+
+        Kept bytes of the path come first: they are a user's, and nowhere else.
+        """
         known = await self._sync.journal.read(lambda tx: local_ledger.conflict(tx, path))
         if known is not None and known.record == record and known.kind is kind:
+            return
+        if known is not None and known.kind is ConflictKind.KEPT_BYTES:
             return
         copy = None
         if isinstance(record, Entry):
@@ -69,7 +78,9 @@ class ConflictKeeper:
         if known is not None and known.copy is not None and known.copy != copy:
             old = known.copy
             await self._sync.threads.io(lambda: self._sync.tree.drop_conflict(old))
-        await self._save(Conflict(path, scope, kind, record, copy, self._sync.clock.wall_ms()))
+        conflict = Conflict(path, scope, kind, record, copy, self._sync.clock.wall_ms())
+        await self._sync.journal.write(lambda tx: local_ledger.open_conflict(tx, conflict))
+        log.warning("conflict", path=path, kind=kind.value)
 
     def _to_conflicts(self, name: str, path: CachePath) -> str:
         """The copy is on disk before the journal names it."""
@@ -78,23 +89,41 @@ class ConflictKeeper:
         return copy
 
     async def keep_bytes(self, scope: Scope | None, path: CachePath, copy: str) -> None:
-        """Local bytes that nobody planned for were swapped out: they are this conflict's copy."""
+        """Local bytes that nobody planned for were swapped out: they are this conflict's copy.
+
+        Where the path is in conflict already, they are listed under a name of their own beside it,
+        so that neither copy is forgotten.
+        """
         await self._sync.threads.io(self._sync.tree.sync)
-        found = scope
-        if found is None:
-            found = await self._sync.journal.read(lambda tx: scope_of(tx, path))
         wall_ms = self._sync.clock.wall_ms()
-        await self._save(Conflict(path, found, ConflictKind.KEPT_BYTES, None, copy, wall_ms))
+        kind = ConflictKind.KEPT_BYTES
 
-    async def _save(self, conflict: Conflict) -> None:
-        def work(tx: Transaction) -> None:
-            local_ledger.save_conflict(tx, conflict)
-            local_ledger.set_state(
-                tx, conflict.scope, conflict.path, PathState.CONFLICT, conflict.kind.value
-            )
+        def work(tx: Transaction) -> Conflict:
+            of = scope if scope is not None else scope_of(tx, path)
+            name = _free_name(tx, path, wall_ms)
+            conflict = Conflict(name, of, kind, None, copy, wall_ms)
+            local_ledger.open_conflict(tx, conflict)
+            return conflict
 
-        await self._sync.journal.write(work)
-        log.warning("conflict", path=conflict.path, kind=conflict.kind.value)
+        saved = await self._sync.journal.write(work)
+        log.warning("conflict", path=saved.path, kind=kind.value, of=path)
+
+
+def _free_name(tx: Transaction, path: CachePath, wall_ms: int) -> CachePath:
+    """The path itself, or a name beside it that no conflict has yet."""
+    name, number = path, 0
+    while local_ledger.conflict(tx, name) is not None:
+        name = _beside(path, f"kept-{wall_ms + number:x}")
+        number += 1
+    return name
+
+
+def _beside(path: CachePath, mark: str) -> CachePath:
+    """A second name in the directory of a path; where that gets too long, below its first."""
+    folder, slash, name = path.rpartition("/")
+    short = name.encode()[:NAME_BYTES].decode(errors="ignore")
+    found = parse_cache_path(f"{folder}{slash}{short}.{mark}")
+    return CachePath(f"{scopes.top_of(path)}/{mark}") if isinstance(found, PathProblem) else found
 
 
 class Resolver:
@@ -123,7 +152,7 @@ class Resolver:
             )
         await self._must_be_shown(conflict)
         if side is Side.BOTH:
-            await self._place_copy(conflict, self._sibling(path, conflict))
+            await self._place_copy(conflict, _beside(path, f"theirs-{conflict.wall_ms:x}"))
         elif side is Side.THEIRS and conflict.kind is ConflictKind.KEPT_BYTES:
             await self._place_copy(conflict, path)
         await self._decide(conflict, side)
@@ -177,16 +206,6 @@ class Resolver:
                 rows.drop_base(tx, scope, path)
 
         await self._bases.change(work)
-
-    def _sibling(self, path: CachePath, conflict: Conflict) -> CachePath:
-        mark = f"theirs-{conflict.wall_ms:x}"
-        folder, slash, name = path.rpartition("/")
-        found = parse_cache_path(f"{folder}{slash}{name[:200]}.{mark}")
-        if isinstance(found, PathProblem):
-            raise BadRequest(
-                f"no second name for {path} can be made", "use --ours or --theirs", path=path
-            )
-        return found
 
     async def _place_copy(self, conflict: Conflict, target: CachePath) -> None:
         """Bring a conflict copy into the cache as a local edit; what is there goes to trash."""

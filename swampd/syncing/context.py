@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,3 +29,5 @@ class Sync:
     manifests: Manifests
     workspace: str
     """Names this cache in its marker."""
+    awaited: dict[int, float] = field(default_factory=dict, compare=False)
+    """Requests on plain keys under way, with the time at which the journal says they are sent."""

@@ -16,8 +16,8 @@ import structlog
 
 from swampd.domain import leases, scopes
 from swampd.domain.levels import Want, sorts_before_held
-from swampd.domain.states import Halt
-from swampd.errors import Halted, LockBusy, LockTimeout
+from swampd.domain.states import Halt, PathState
+from swampd.errors import Halted, LockBusy, LockTimeout, StoreUnavailable, SwampdError
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import committing, ledger, local_ledger, mirroring
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from swampd.domain.values import Scope
+    from swampd.indexing.ledger import KnownHead
     from swampd.locking.keeper import Grant, Keeper
     from swampd.locking.lease import Lease
     from swampd.ports import Transaction
@@ -41,6 +42,12 @@ SETTLE_OWN_S: Final = 60.0
 """The writer settles so long after its last commit (section 4.5)."""
 SETTLE_OTHERS_S: Final = 600.0
 """Others do it after so long, with jitter."""
+REFUSED: Final = frozenset({PathState.UNSETTLED, PathState.MISSING})
+"""What a path is in whose object is not what the head says."""
+FIND_OUT_S: Final = 30.0
+"""The fate of an open commit is asked for so often, with jitter."""
+READS: Final = 3
+"""So often a pull reads the head again because the store refused what the last one named."""
 SETTLE_WAIT_S: Final = leases.patience_s(leases.DEFAULT_TTL_MS) + 2 * leases.LONGEST_POLL_S
 log = structlog.get_logger()
 
@@ -109,6 +116,8 @@ class Desks:
         self._puller = Puller(sync, self.bases, least_free)
         self._desks: dict[Scope, asyncio.Lock] = {}
         self._due: dict[Scope, _Due] = {}
+        self._ask_at: dict[Scope, float] = {}
+        """When the fate of open commits is asked for next."""
 
     def _desk(self, scope: Scope) -> asyncio.Lock:
         return self._desks.setdefault(scope, asyncio.Lock())
@@ -143,6 +152,7 @@ class Desks:
 
     async def _push(self, scope: Scope, asking: Asking, *, allow_deletes: bool) -> Pushed:
         await check_halts(self.sync, scope, allow_deletes=allow_deletes)
+        await self.bases.check()
         await self._join(scope, asking)
         async with self._desk(scope):
             seen, plan = await self._pusher.look(scope)
@@ -171,8 +181,7 @@ class Desks:
                 known = await self.sync.reader.known(scope)
             else:
                 known = await self.sync.reader.refresh(scope)
-            await committing.find_out(self.sync, self.bases, scope, known)
-            return await self._puller.pull(scope, allow_deletes=allow_deletes)
+            return await self._take(scope, known, allow_deletes=allow_deletes)
 
     async def apply(self, scope: Scope, *, allow_deletes: bool = False) -> Pulled:
         """Apply an already adopted head (after a LIST told which ones changed); no request."""
@@ -185,8 +194,28 @@ class Desks:
         await self._join(scope, Asking("join", 60.0))
         async with self._desk(scope):
             known = await self.sync.reader.known(scope)
+            return await self._take(scope, known, allow_deletes=allow_deletes)
+
+    async def _take(self, scope: Scope, known: KnownHead | None, *, allow_deletes: bool) -> Pulled:
+        """Apply a head; where the store refuses what it names, or has lost it, the head is read
+        again, and a newer one applied (section 4, a reader)."""
+        total = Pulled()
+        for _ in range(READS):
             await committing.find_out(self.sync, self.bases, scope, known)
-            return await self._puller.pull(scope, allow_deletes=allow_deletes)
+            pulled = await self._puller.pull(scope, allow_deletes=allow_deletes)
+            pulled.placed += total.placed
+            pulled.deleted += total.deleted
+            total = pulled
+            if not REFUSED & set(pulled.held.values()):
+                break
+            before = known
+            try:
+                known = await self.sync.reader.refresh(scope)
+            except StoreUnavailable:
+                break
+            if known == before:
+                break
+        return total
 
     async def _join(self, scope: Scope, asking: Asking) -> None:
         """Join mode begins with a claim, so that no commit of the life before lands after it has
@@ -221,16 +250,43 @@ class Desks:
 
     # --- in the background --------------------------------------------------------------------
 
+    async def is_anything_open(self) -> bool:
+        """Is there anything for the background to look at?  One read, so that rest costs little."""
+        return await self.sync.journal.read(_is_anything_open)
+
     async def expire_requests(self) -> None:
         """Close the requests that can no longer land: their paths are out of doubt (section 3)."""
         now, boot_id = self.sync.clock.now(), self.sync.clock.boot_id
         journal = self.sync.journal
         if await journal.read(lambda tx: ledger.requests_to_expire(tx, now, boot_id)):
-            await journal.write(lambda tx: ledger.expire_requests(tx, now, boot_id))
+            awaited = tuple(self.sync.awaited)
+            await journal.write(lambda tx: ledger.expire_requests(tx, now, boot_id, awaited))
+
+    async def find_out_due(self) -> None:
+        """Ask for the fate of open commits, each scope's now and then: one conditional GET."""
+        found = await self.sync.journal.read(_with_open_commits)
+        for scope in sorted(set(self._ask_at) - found):
+            del self._ask_at[scope]
+        for scope in sorted(found):
+            now = self.sync.clock.now()
+            if now < self._ask_at.get(scope, now) or self._desk(scope).locked():
+                continue
+            self._ask_at[scope] = now + FIND_OUT_S * self.sync.rng.uniform(1.0, 1.5)
+            try:
+                await self._find_out(scope)
+            except SwampdError as error:
+                log.info("not_found_out", scope=scope, error=error.code, detail=error.summary)
+
+    async def _find_out(self, scope: Scope) -> None:
+        async with self._desk(scope):
+            if scope in await self.sync.journal.read(ledger.open_scopes):
+                known = await self.sync.reader.refresh(scope)
+                await committing.find_out(self.sync, self.bases, scope, known)
 
     async def settle_due(self) -> None:
         """Settle the scopes whose time has come; one that is held or still in doubt waits longer
         each time, up to what others wait."""
+        await self._end_foreign()
         pending = await self.sync.journal.read(_pending)
         now, boot_id = self.sync.clock.now(), self.sync.clock.boot_id
         for scope in sorted(set(self._due) - set(pending)):
@@ -250,9 +306,16 @@ class Desks:
                 self._due[scope] = _Due(now + pause, pause)
                 await self.settle(scope)
 
+    async def _end_foreign(self) -> None:
+        over = await self.sync.journal.read(mirroring.foreign_over)
+        if over:
+            await self.sync.journal.write(lambda tx: mirroring.end_foreign(tx, over))
+
     async def settle(self, scope: Scope) -> int:
         """Mirror and settle one scope now, if nobody holds it: waits just long enough to take
-        over a lock whose holder has died."""
+        over a lock whose holder has died.  In a halted scope nothing is touched."""
+        if await self.sync.journal.read(lambda tx: heads_ledger.halts_of(tx, scope)):
+            return 0
         asking = Asking("settle", SETTLE_WAIT_S, purpose="settle")
         try:
             async with self._lease(scope, asking) as lease, self._desk(scope):
@@ -274,6 +337,15 @@ class Desks:
         self._keeper.give_back(grant)
 
 
+def _is_anything_open(tx: Transaction) -> bool:
+    ((found,),) = tx.execute(
+        "SELECT EXISTS (SELECT 1 FROM request) OR EXISTS (SELECT 1 FROM commit_intent)"
+        " OR EXISTS (SELECT 1 FROM trash) OR EXISTS (SELECT 1 FROM path_state)"
+        " OR EXISTS (SELECT 1 FROM remote WHERE pending)"
+    )
+    return bool(found)
+
+
 def _must_claim(tx: Transaction, scope: Scope) -> bool:
     """Are there joining paths in this scope whose head was not claimed since?"""
     if local_ledger.join_claimed(tx, scope):
@@ -281,10 +353,22 @@ def _must_claim(tx: Transaction, scope: Scope) -> bool:
     return bool(local_ledger.joining_in(tx, scope, heads_ledger.children_of(tx, scope)))
 
 
+def _halted(tx: Transaction) -> set[Scope]:
+    return {scope for scope, _, _ in heads_ledger.halts(tx)}
+
+
+def _with_open_commits(tx: Transaction) -> set[Scope]:
+    """Scopes with commits whose fate is open; a halted one is looked at when it is asked for."""
+    return ledger.open_scopes(tx) - _halted(tx)
+
+
 def _pending(tx: Transaction) -> dict[Scope, tuple[float | None, str | None]]:
-    """Scopes with rows to settle, and when this daemon last committed there."""
+    """Scopes with rows to settle that are not halted, and when this daemon last committed there."""
     found: dict[Scope, tuple[float | None, str | None]] = {}
+    halted = _halted(tx)
     for (scope,) in tx.execute("SELECT DISTINCT scope FROM remote WHERE pending ORDER BY scope"):
+        if scope in halted:
+            continue
         found[scope] = (None, None)
         for at, boot in tx.execute(
             "SELECT at, boot_id FROM committed_at WHERE scope = ?", (scope,)

@@ -2,7 +2,8 @@
 
 A reader takes the redo copy where there is one, else the plain key on condition of its token.
 Refused or missing: the head is read again; still so, the path is `unsettled` or `missing` and keeps
-its old local state.  Missing is never a delete (S4).
+its old local state.  Missing is never a delete (S4).  What the store will not give of one path is
+that path's trouble, never its scope's (section 8).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from swampd.domain.outcomes import Found, Missing
 from swampd.domain.states import PathState
-from swampd.errors import LowSpace, StoreUnavailable
+from swampd.errors import KeyRefused, LowSpace, StoreDenied, StoreUnavailable
 from swampd.waiting import for_each
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Fetch:
     ready: dict[CachePath, Fetched] = field(default_factory=dict)
     held: dict[CachePath, PathState] = field(default_factory=dict)
     failed: dict[CachePath, str] = field(default_factory=dict)
+    """Why the store did not give them."""
 
 
 class _Intake:
@@ -74,7 +76,7 @@ class _Intake:
 async def fetch(sync: Sync, entries: Mapping[CachePath, Entry]) -> Fetch:
     """Download these contents to `tmp/`, each verified by size and sha256.
 
-    Raises errors.LowSpace when the disk is full, errors.StoreUnavailable when nothing came.
+    What the store did not give is in `failed`.  Raises errors.LowSpace when the disk is full.
     """
     result = Fetch()
     full: list[LowSpace] = []
@@ -84,7 +86,7 @@ async def fetch(sync: Sync, entries: Mapping[CachePath, Entry]) -> Fetch:
             return
         try:
             await _fetch_one(sync, path, entries[path], result)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreDenied, KeyRefused) as error:
             result.failed[path] = error.summary
         except LowSpace as error:
             full.append(error)

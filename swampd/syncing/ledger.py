@@ -68,11 +68,22 @@ def close_requests(tx: Transaction, ids: Iterable[int]) -> None:
     tx.executemany("DELETE FROM request WHERE id = ?", ((i,) for i in ids))
 
 
-def expire_requests(tx: Transaction, now: float, boot_id: BootId) -> None:
-    """Close those that can no longer land; after a reboot the horizon counts anew (section 5.4)."""
+def restamp_requests(tx: Transaction, ids: Iterable[int], sent_at: float) -> None:
+    """They are not sent before this time, or still under way at it."""
+    tx.executemany(
+        "UPDATE request SET sent_at = max(sent_at, ?) WHERE id = ?", ((sent_at, i) for i in ids)
+    )
+
+
+def expire_requests(
+    tx: Transaction, now: float, boot_id: BootId, awaited: Iterable[int] = ()
+) -> None:
+    """Close those that can no longer land; after a reboot the horizon counts anew (section 5.4).
+    One that is awaited here may be unsent as yet."""
     tx.execute(
         "UPDATE request SET boot_id = ?, sent_at = ? WHERE boot_id != ?", (boot_id, now, boot_id)
     )
+    restamp_requests(tx, awaited, now)
     tx.execute("DELETE FROM request WHERE sent_at <= ?", (now - HORIZON_S,))
 
 
@@ -164,6 +175,18 @@ def end_commit(tx: Transaction, wid: Wid) -> None:
     tx.execute("DELETE FROM commit_intent WHERE wid = ?", (wid,))
 
 
+def open_scopes(tx: Transaction) -> set[Scope]:
+    """The scopes with commits whose fate is open."""
+    return {Scope(scope) for (scope,) in tx.execute("SELECT DISTINCT scope FROM commit_intent")}
+
+
+def restamp_commit(tx: Transaction, wid: Wid, now: float, boot_id: BootId) -> None:
+    """After a reboot the horizon counts anew."""
+    tx.execute(
+        "UPDATE commit_intent SET sent_at = ?, boot_id = ? WHERE wid = ?", (now, boot_id, wid)
+    )
+
+
 def commits(tx: Transaction, scope: Scope | None = None) -> list[CommitIntent]:
     """The commits whose fate is open, of one scope or of all."""
     rows = tx.execute(
@@ -242,11 +265,6 @@ def plain_token(tx: Transaction, path: CachePath, record: Record | None) -> Toke
 def forget_mirrored(tx: Transaction, paths: Iterable[CachePath]) -> None:
     """Settled, or overtaken by a newer row."""
     tx.executemany("DELETE FROM mirrored WHERE path = ?", ((path,) for path in paths))
-
-
-def doubt_all_mirrored(tx: Transaction, paths: Iterable[CachePath]) -> None:
-    """Another lease: what was seen under the one before is looked at again."""
-    tx.executemany("UPDATE mirrored SET sure = 0 WHERE path = ?", ((path,) for path in paths))
 
 
 def content_of_change(change: Change) -> tuple[Content, Stamp] | None:

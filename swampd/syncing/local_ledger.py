@@ -158,6 +158,12 @@ def save_conflict(tx: Transaction, conflict: Conflict) -> None:
     )
 
 
+def open_conflict(tx: Transaction, conflict: Conflict) -> None:
+    """Save a conflict, and show it."""
+    save_conflict(tx, conflict)
+    set_state(tx, conflict.scope, conflict.path, PathState.CONFLICT, conflict.kind.value)
+
+
 def conflict(tx: Transaction, path: CachePath) -> Conflict | None:
     """The open conflict of a path."""
     return next(iter(_conflicts(tx, "path = ?", path)), None)
@@ -221,9 +227,26 @@ def leave_join(tx: Transaction, paths: Iterable[CachePath]) -> None:
     tx.executemany("DELETE FROM joining WHERE path = ?", ((path,) for path in paths))
 
 
+def note_blind(tx: Transaction, names: Iterable[str]) -> None:
+    """What of the cache could not be read when join mode began: it joins when it can be."""
+    tx.executemany("INSERT OR REPLACE INTO joining VALUES (?)", ((f"{n}/",) for n in names))
+
+
+def blind(tx: Transaction) -> list[str]:
+    """What is still to be read for join mode."""
+    found = tx.execute("SELECT path FROM joining WHERE path LIKE '%/' ORDER BY path")
+    return [path.removesuffix("/") for (path,) in found]
+
+
+def end_blind(tx: Transaction, names: Iterable[str]) -> None:
+    """These were read again."""
+    tx.executemany("DELETE FROM joining WHERE path = ?", ((f"{name}/",) for name in names))
+
+
 def joining(tx: Transaction) -> set[CachePath]:
     """The paths in join mode."""
-    return {CachePath(path) for (path,) in tx.execute("SELECT path FROM joining")}
+    found = tx.execute("SELECT path FROM joining WHERE path NOT LIKE '%/'")
+    return {CachePath(path) for (path,) in found}
 
 
 def joining_in(tx: Transaction, scope: Scope, children: Iterable[Scope]) -> set[CachePath]:
@@ -232,11 +255,6 @@ def joining_in(tx: Transaction, scope: Scope, children: Iterable[Scope]) -> set[
     return {
         path for path in joining(tx) if scopes.contains(scope, path) and not path.startswith(below)
     }
-
-
-def is_joining(tx: Transaction, path: CachePath) -> bool:
-    """Is this path in join mode?"""
-    return bool(list(tx.execute("SELECT 1 FROM joining WHERE path = ?", (path,))))
 
 
 def note_join_claimed(tx: Transaction, scope: Scope) -> None:

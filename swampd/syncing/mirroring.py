@@ -13,16 +13,21 @@ import structlog
 from swampd.domain import heads
 from swampd.domain.entries import Entry, Record, Tombstone
 from swampd.domain.outcomes import Applied, Found
-from swampd.domain.states import ConflictKind, PathState
+from swampd.domain.states import ConflictKind
 from swampd.errors import KeyRefused, StoreUnavailable
+from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.locking.cas import Landed
 from swampd.syncing import ledger, local_ledger
 from swampd.syncing.committing import drop_staged, settlements
+from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.ledger import Mirrored
 from swampd.syncing.requests import PlainKeys
+from swampd.syncing.scoping import scope_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from swampd.domain.values import CachePath, Scope, Token
     from swampd.locking.lease import Lease
     from swampd.ports import Body, Transaction
@@ -40,6 +45,7 @@ class Mirror:
         self._sync = sync
         self._lease = lease
         self._plain = PlainKeys(sync, lease)
+        self._conflicts = ConflictKeeper(sync)
 
     async def run(self) -> int:
         """Deletes before puts.  Returns how many keys are not through (`mirror_pending`).
@@ -78,15 +84,20 @@ class Mirror:
         """Remember what the key holds.  `sure` was judged *before* the answer or look: what was
         seen in doubt counts for nothing later (section 4.4)."""
         seen = Mirrored(record.wid, token, sure)
-        await self._sync.journal.write(
-            lambda tx: ledger.note_mirrored(tx, path, seen), durable=False
-        )
 
-    async def _foreign(self, path: CachePath, kind: ConflictKind) -> None:
-        scope = self._lease.scope
-        await self._sync.journal.write(
-            lambda tx: local_ledger.set_state(tx, scope, path, PathState.CONFLICT, kind.value)
-        )
+        def work(tx: Transaction) -> None:
+            ledger.note_mirrored(tx, path, seen)
+            end_foreign(tx, (path,))
+
+        await self._sync.journal.write(work, durable=False)
+
+    async def _foreign(self, path: CachePath) -> None:
+        """Somebody else's object is in the way: a person decides, the redo copy stays the truth.
+        What else they have to decide on the path comes first."""
+        known = await self._sync.journal.read(lambda tx: local_ledger.conflict(tx, path))
+        if known is not None and known.kind is not ConflictKind.FOREIGN_OBJECT:
+            return
+        await self._conflicts.keep(self._lease.scope, path, ConflictKind.FOREIGN_OBJECT, None)
 
     # --- deletes ------------------------------------------------------------------------------
 
@@ -99,7 +110,7 @@ class Mirror:
                 await self._note(path, gone, None, sure=sure)
                 return True
             if plain.mark is None:
-                await self._foreign(path, ConflictKind.FOREIGN_OBJECT)
+                await self._foreign(path)
                 return False
             outcome = await self._plain.delete(path, gone.wid, plain.token)
             if isinstance(outcome, Applied):
@@ -128,7 +139,7 @@ class Mirror:
             sure = await self._plain.is_sure(path)
             plain = await self._plain.look(path)
             if plain is not None and plain.mark is None:
-                await self._foreign(path, ConflictKind.FOREIGN_OBJECT)
+                await self._foreign(path)
                 return False
             if plain is not None and plain.mark is not None and plain.mark.wid == entry.wid:
                 await self._note(path, entry, plain.token, sure=sure)
@@ -148,12 +159,35 @@ class Mirror:
         return found.body if isinstance(found, Found) else None
 
 
+def end_foreign(tx: Transaction, paths: Iterable[CachePath]) -> None:
+    """Nobody else's object is in the way of these paths any more."""
+    for path in paths:
+        found = local_ledger.conflict(tx, path)
+        if found is not None and found.kind is ConflictKind.FOREIGN_OBJECT:
+            local_ledger.forget_conflict(tx, path)
+            local_ledger.clear_states(tx, (path,))
+
+
+def foreign_over(tx: Transaction) -> list[CachePath]:
+    """Conflicts about objects that are out of the way: another machine has settled their paths."""
+    found: list[CachePath] = []
+    for conflict in local_ledger.conflicts(tx):
+        if conflict.kind is ConflictKind.FOREIGN_OBJECT:
+            path, pending = conflict.path, rows.pending_in(tx, scope_of(tx, conflict.path))
+            if rows.remote(tx, path) is not None and path not in pending:
+                found.append(path)
+    return found
+
+
 async def settle(sync: Sync, lease: Lease) -> int:
     """Mirror what is left, then write a settlement of what is sure; how many rows it settled.
 
-    Under the lease of the scope.  Raises errors.LockLost, errors.StoreUnavailable, errors.Halted.
+    Under the lease of the scope; a halted one is left as it is.  Raises errors.LockLost,
+    errors.StoreUnavailable, errors.Halted.
     """
     scope: Scope = lease.scope
+    if await sync.journal.read(lambda tx: heads_ledger.halts_of(tx, scope)):
+        return 0
     known = await sync.reader.refresh(scope)
     await sync.writer.check_epoch(lease, known)
     if known is None:

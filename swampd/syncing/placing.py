@@ -9,16 +9,51 @@ Sync: runs in a worker thread.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
 
+from swampd.domain.pointers import Placing, is_pointer, placing_key
 from swampd.domain.states import PathState
 from swampd.ports import FileRead, Kind, PlaceProblem, Seen, Stamp
 from swampd.syncing.survey import LocalFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from swampd.domain.entries import Entry
     from swampd.domain.values import CachePath, Sha256
     from swampd.ports import FileTree
     from swampd.syncing.fetching import Fetched
+    from swampd.syncing.plans import Plan
+
+
+BATCH: Final = 256
+"""So many files are downloaded, then placed."""
+
+
+# --- the order ----------------------------------------------------------------------------------
+
+
+def placing_order(path: CachePath, saw: LocalFile | None) -> tuple[int, int, str]:
+    """Sorts downloads by when they are placed; `saw` is the file here that the plan saw."""
+    return placing_key(path, Placing.NEW if saw is None else Placing.REPLACED)
+
+
+def batches(plan: Plan) -> list[dict[CachePath, Entry]]:
+    """What a plan places, in parts and in order; all but the pointers."""
+    paths = [path for path in plan.place if not is_pointer(path)]
+    paths.sort(key=lambda path: placing_order(path, plan.looks[path][1]))
+    parts = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    return [{path: plan.place[path] for path in part} for part in parts]
+
+
+def levels(pointers: Iterable[CachePath]) -> list[list[CachePath]]:
+    """Pointers by depth, the deepest first: an outer one waits for those in what it names."""
+    ordered = sorted(pointers, key=lambda path: (-path.count("/"), path))
+    return [list(level) for _, level in groupby(ordered, key=lambda path: path.count("/"))]
+
+
+# --- the renames --------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)

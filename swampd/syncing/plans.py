@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
 
+from swampd.domain import heads
 from swampd.domain.entries import Entry
 from swampd.domain.planning import Local, Opaque, Step, plan_path
 from swampd.domain.states import ConflictKind, PathState
@@ -18,7 +19,7 @@ from swampd.indexing import rows
 from swampd.syncing import ledger, local_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from swampd.domain.entries import Record
     from swampd.indexing.rows import Base
@@ -30,6 +31,9 @@ DECIDED_ON_RECORD: Final = frozenset(
     {ConflictKind.BOTH_CHANGED, ConflictKind.BOTH_NEW, ConflictKind.JOIN_TOMBSTONE}
 )
 """Conflicts whose other side is what the head says."""
+SKIPPED: Final = "skipped "
+SKIPPED_END: Final = "skipped!"
+"""The keys in `meta` that begin with SKIPPED sort before it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class Plan:
     held: dict[CachePath, PathState] = field(default_factory=dict)
     beside: dict[CachePath, CachePath] = field(default_factory=dict)
     """Paths that cannot stand beside an entry of a head, with that one (section 4)."""
+    unseen: set[CachePath] = field(default_factory=set)
+    """Something in the directories above these will not travel, and the plan has no path for it."""
     went_back: list[CachePath] = field(default_factory=list)
     looks: dict[CachePath, tuple[Local, LocalFile | None]] = field(default_factory=dict)
     records: dict[CachePath, Record] = field(default_factory=dict)
@@ -61,6 +67,21 @@ class Plan:
     def sends(self) -> bool:
         """Is there anything for the store?"""
         return bool(self.push or self.bury)
+
+    def note_unseen(
+        self, listed: Mapping[str, tuple[PathState, str]], children: Collection[Scope]
+    ) -> None:
+        """What a survey met and could not look at, or not even spell: no pointer goes out as if
+        its directory were whole (S8)."""
+        for path, (state, _) in listed.items():
+            name = CachePath(path)
+            if heads.masked(name, children):
+                continue
+            if state is PathState.UNREADABLE:
+                self.held.setdefault(name, state)
+                self.unseen.add(CachePath(f"{name}/?"))
+            elif state is PathState.REFUSED_NAME:
+                self.unseen.add(name)
 
 
 def applied_seq(tx: Transaction, scope: Scope) -> Seq:
@@ -78,6 +99,19 @@ def note_applied(tx: Transaction, scope: Scope) -> None:
     tx.execute(
         "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"applied {scope}", str(known.head.seq))
     )
+
+
+def note_skipped(tx: Transaction, scope: Scope, count: int) -> None:
+    """A scan of this scope met so many names that are never synced."""
+    tx.execute("DELETE FROM meta WHERE key = ?", (f"{SKIPPED}{scope}",))
+    if count:
+        tx.execute("INSERT INTO meta VALUES (?, ?)", (f"{SKIPPED}{scope}", str(count)))
+
+
+def skipped(tx: Transaction) -> int:
+    """How many names are never synced, as the last scans of the scopes met them."""
+    rows = tx.execute("SELECT value FROM meta WHERE key >= ? AND key < ?", (SKIPPED, SKIPPED_END))
+    return sum(int(value) for (value,) in rows)
 
 
 def make_plan(

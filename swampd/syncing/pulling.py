@@ -1,7 +1,7 @@
 """Pull: bringing a scope's head into the cache (section 6).
 
 Works on the list of unapplied paths, so it costs what changed.  Keeps S4, S5 (a path is clean only
-when it was placed and looked at again), S8 (new files, then pointers, then deletes).
+when it was placed and looked at again), S8 (new files, replaced ones, pointers, then deletes).
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ import structlog
 
 from swampd.domain.limits import too_many_deletes
 from swampd.domain.paths import collisions
-from swampd.domain.pointers import held_back, is_pointer, pointer_target
+from swampd.domain.pointers import (
+    Placing,
+    held_back,
+    is_pointer,
+    placing_key,
+    pointer_target,
+)
 from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LowSpace
 from swampd.indexing import ledger as heads_ledger
@@ -22,7 +28,7 @@ from swampd.syncing import local_ledger, nesting, noting, plans
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.fetching import Fetched, fetch
 from swampd.syncing.local_ledger import Placement, Trashed
-from swampd.syncing.placing import Placed, Placer
+from swampd.syncing.placing import Placed, Placer, batches, levels, placing_order
 from swampd.syncing.pointing import local_pointers
 from swampd.syncing.survey import LocalFile, look_at
 
@@ -38,7 +44,6 @@ if TYPE_CHECKING:
 
 ROUNDS: Final = 4
 """So often a pull plans again when the tree moved under it."""
-BATCH: Final = 256
 LEAST_FREE: Final = 200 * 1024 * 1024
 """Below so many bytes of free space pulls stop (API, disk)."""
 log = structlog.get_logger()
@@ -165,31 +170,31 @@ class Puller:
     async def _place_all(
         self, scope: Scope, plan: Plan, result: Pulled, unsafe: set[CachePath]
     ) -> bool:
-        """New files and replaced ones, then pointers, then deletes.
+        """New files, replaced ones, pointers (the deeper ones first), then deletes.
 
         Pointers are fetched first: what is not in order holds back the directory that they name,
         and them (S8).
         """
-        named = await self._sync.threads.cpu(lambda: _pointers(plan.place))
+        named = {path: entry for path, entry in plan.place.items() if is_pointer(path)}
         pointers = await self._fetch(named, result)
         unsafe |= {*result.held, *result.failed}
         await self._hold_back(plan, pointers, result, unsafe)
         again = False
-        for part in await self._sync.threads.cpu(lambda: _batches(plan.place)):
+        for part in await self._sync.threads.cpu(lambda: batches(plan)):
             ready = await self._fetch(part, result)
             unsafe |= {*result.held, *result.failed}
             again |= await self._place_some(scope, ready, plan, result, unsafe)
-        await self._hold_back(plan, pointers, result, unsafe)
-        ready = {path: one for path, one in pointers.items() if path in plan.place}
-        again |= await self._place_some(scope, ready, plan, result, unsafe)
-        for path in pointers.keys() - ready.keys():
-            await self._drop(pointers[path].name)
-        deletes = {p: f for p, f in plan.trash.items() if f is not None}
-        if deletes and not again:
-            placed = await self._trash(deletes)
-            again |= await self._record(scope, placed, {}, result)
-            # What went may have been in the way of another name.
-            again |= bool(placed.gone) and PathState.NAME_COLLISION in plan.held.values()
+        for level in levels(pointers):
+            await self._hold_back(plan, pointers, result, unsafe)
+            ready = {path: pointers[path] for path in level if path in plan.place}
+            again |= await self._place_some(scope, ready, plan, result, unsafe)
+            for path in set(level) - ready.keys():
+                await self._drop(pointers[path].name)
+        for of_pointers in (True, False):
+            if again:
+                break
+            await self._hold_back(plan, pointers, result, unsafe)
+            again = await self._trash_some(scope, plan, result, unsafe, of_pointers=of_pointers)
         return again
 
     async def _fetch(
@@ -210,7 +215,34 @@ class Puller:
     ) -> bool:
         placed = await self._place(list(ready.values()), plan.looks)
         unsafe |= {*placed.again, *placed.held}
+        for path in ready:
+            del plan.place[path]  # done with: it waits for nothing any more
         return await self._record(scope, placed, ready, result)
+
+    async def _trash_some(
+        self,
+        scope: Scope,
+        plan: Plan,
+        result: Pulled,
+        unsafe: set[CachePath],
+        *,
+        of_pointers: bool,
+    ) -> bool:
+        """The deletes: those of pointers before those of the files that they may name."""
+        deletes = {
+            path: file
+            for path, file in plan.trash.items()
+            if file is not None and is_pointer(path) is of_pointers
+        }
+        if not deletes:
+            return False
+        placed = await self._trash(deletes)
+        unsafe |= {*placed.again, *placed.held}
+        for path in deletes:
+            del plan.trash[path]
+        again = await self._record(scope, placed, {}, result)
+        # What went may have been in the way of another name.
+        return again or (bool(placed.gone) and PathState.NAME_COLLISION in plan.held.values())
 
     async def _hold_back(
         self,
@@ -219,16 +251,20 @@ class Puller:
         result: Pulled,
         unsafe: set[CachePath],
     ) -> None:
-        """Take out of the plan what waits for a path that is not in order."""
+        """Take out of the plan what waits for a path that is not in order; while a pointer waits,
+        what it names until then stays."""
         if not unsafe:
             return
-        near = tuple(unsafe)
-        named = await self._sync.threads.io(lambda: local_pointers(self._sync.tree, near))
+        near = (*unsafe, *pointers)
+        standing = await self._sync.threads.io(lambda: local_pointers(self._sync.tree, near))
+        named = dict(standing)
         for path, one in pointers.items():
             target = pointer_target(path, one.head)
             if target is not None:
                 named[path] = target
-        for path in held_back((*plan.place, *plan.trash), unsafe, named) - unsafe:
+        waiting = held_back((*plan.place, *plan.trash), unsafe, named)
+        stays = held_back(plan.trash, unsafe | waiting & standing.keys(), standing)
+        for path in (waiting | stays) - unsafe:
             plan.place.pop(path, None)
             plan.trash.pop(path, None)
             result.held[path] = PathState.HELD_BACK
@@ -248,7 +284,7 @@ class Puller:
 
         def work() -> Placed:
             placer = Placer(self._sync.tree)
-            for one in ready:
+            for one in sorted(ready, key=lambda one: placing_order(one.path, saw[one.path])):
                 placer.place(one, saw[one.path])
             self._sync.tree.sync()
             return placer.result
@@ -265,8 +301,8 @@ class Puller:
 
         def work() -> Placed:
             placer = Placer(self._sync.tree)
-            for path, file in deletes.items():
-                placer.trash(path, names[path], file)
+            for path in sorted(deletes, key=lambda path: placing_key(path, Placing.DELETED)):
+                placer.trash(path, names[path], deletes[path])
             self._sync.tree.sync()
             return placer.result
 
@@ -344,13 +380,3 @@ def _bases(tx: Transaction, paths: list[CachePath]) -> dict[CachePath, Base]:
 
 def _digest(file: LocalFile | None) -> Sha256 | None:
     return file.content.sha256 if file is not None else None
-
-
-def _pointers(entries: dict[CachePath, Entry]) -> dict[CachePath, Entry]:
-    return {path: entry for path, entry in entries.items() if is_pointer(path)}
-
-
-def _batches(entries: dict[CachePath, Entry]) -> list[dict[CachePath, Entry]]:
-    """All but the pointers, in parts."""
-    items = [(path, entries[path]) for path in sorted(entries) if not is_pointer(path)]
-    return [dict(items[start : start + BATCH]) for start in range(0, len(items), BATCH)]

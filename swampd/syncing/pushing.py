@@ -16,10 +16,11 @@ import structlog
 from swampd.domain import heads
 from swampd.domain.entries import Entry, Record, Tombstone
 from swampd.domain.limits import too_many_deletes
-from swampd.domain.pointers import held_back, is_pointer
+from swampd.domain.planning import Present
+from swampd.domain.pointers import held_back, is_pointer, kept_for
 from swampd.domain.states import ConflictKind, Halt, PathState
 from swampd.domain.values import CachePath, Scope, Seq, Wid
-from swampd.errors import Halted, LockLost, PushFailed
+from swampd.errors import Halted, PushFailed, SwampdError
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.syncing import ledger, local_ledger, nesting, noting, plans
@@ -29,7 +30,13 @@ from swampd.syncing.mirroring import Mirror
 from swampd.syncing.pointing import local_pointers
 from swampd.syncing.pulling import apply_agreed
 from swampd.syncing.survey import Survey, survey
-from swampd.syncing.uploading import Uploaded, Uploader, inline_bytes
+from swampd.syncing.uploading import (
+    READS,
+    READS_WITHIN_S,
+    Uploaded,
+    Uploader,
+    inline_bytes,
+)
 from swampd.waiting import for_each
 
 if TYPE_CHECKING:
@@ -41,6 +48,7 @@ if TYPE_CHECKING:
     from swampd.syncing.bases import Bases
     from swampd.syncing.context import Sync
     from swampd.syncing.plans import Plan
+    from swampd.syncing.survey import LocalFile
 
 TRIES: Final = 5
 """So often a push plans again because somebody else wrote the head first."""
@@ -117,9 +125,12 @@ class Pusher:
             lambda tx: (rows.bases_in(tx, scope), heads_ledger.children_of(tx, scope))
         )
         seen = await self._sync.threads.cpu(lambda: survey(self._sync.tree, scope, children, bases))
-        await self._sync.journal.write(
-            lambda tx: noting.note_survey(tx, scope, seen.listed), durable=False
-        )
+
+        def note(tx: Transaction) -> None:
+            noting.note_survey(tx, scope, seen.listed)
+            plans.note_skipped(tx, scope, seen.skipped)
+
+        await self._sync.journal.write(note, durable=False)
         if seen.touched:
             touched = seen.touched
 
@@ -139,6 +150,7 @@ class Pusher:
         }
         await self._sync.threads.io(lambda: nesting.count_as_gone(self._sync.tree, looks))
         plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
+        plan.note_unseen(seen.listed, children)
         await self._hold_back(plan)
         while await self._sync.journal.read(lambda tx: nesting.keep_apart(tx, plan)):
             await self._hold_back(plan)
@@ -230,10 +242,17 @@ class Pusher:
             await self._sync.reader.halt(scope, Halt.TOO_MANY_DELETES, detail)
 
     async def _upload(self, lease: Lease, known: KnownHead | None, plan: Plan) -> Uploaded:
-        """Send the plan's files.  One store failure and nothing is committed (section 5.5)."""
+        """Send the plan's files, and what was edited meanwhile as it is now.  One store failure
+        and nothing is committed (section 5.5)."""
         used = inline_bytes(known.head.delta) if known is not None else 0
+        uploader = Uploader(self._sync, lease, used)
         async with lease.guarding():
-            uploaded = await Uploader(self._sync, lease, used).upload(plan.push)
+            uploaded = await uploader.upload(plan.push)
+            began = self._sync.clock.now()
+            for _ in range(READS - 1):
+                if uploaded.edited and self._sync.clock.now() - began < READS_WITHIN_S:
+                    uploaded = await uploader.upload(await self._plan_edited(lease.scope, uploaded))
+        uploaded.held.update(dict.fromkeys(uploaded.edited, PathState.BUSY))
         if uploaded.failed:
             path, why = next(iter(uploaded.failed.items()))
             raise PushFailed(
@@ -244,6 +263,19 @@ class Pusher:
                 path=path,
             )
         return uploaded
+
+    async def _plan_edited(self, scope: Scope, uploaded: Uploaded) -> dict[CachePath, LocalFile]:
+        """Plan again what held other bytes than were planned for; what is to be sent of it.
+
+        Edited back to what the head has: nothing to send.  Anything else than a push of it has
+        no place in this commit: the next push finds it.
+        """
+        looks = {path: (Present(file.content), file) for path, file in uploaded.edited.items()}
+        plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
+        busy = looks.keys() - plan.push.keys() - plan.agree.keys()
+        uploaded.held.update(dict.fromkeys(busy, PathState.BUSY))
+        uploaded.edited.clear()
+        return plan.push
 
     async def _still_ours(self, scope: Scope, records: dict[CachePath, Record]) -> None:
         """Deletes go out only from a cache that is ours after the last file was read: one that was
@@ -269,12 +301,13 @@ class Pusher:
         return found
 
     async def _mirror(self, lease: Lease) -> int:
-        """After the commit: a lease that is gone by now leaves it to the next holder."""
+        """After the commit: what goes wrong from here on leaves it to later, or to the next
+        holder, and takes back nothing (L5)."""
         try:
             async with lease.guarding():
                 return await Mirror(self._sync, lease).run()
-        except LockLost as error:
-            log.warning("mirror_left", scope=lease.scope, reason=error.summary)
+        except SwampdError as error:
+            log.warning("mirror_left", scope=lease.scope, error=error.code, detail=error.summary)
             pending = await self._sync.journal.read(lambda tx: rows.pending_in(tx, lease.scope))
             return len(pending)
 
@@ -298,16 +331,16 @@ class Pusher:
 
         def work(tx: Transaction) -> None:
             for path, state in uploaded.held.items():
-                local_ledger.set_state(tx, scope, path, state)
+                local_ledger.set_state(tx, scope, path, state, uploaded.reasons.get(path, ""))
 
         await self._sync.journal.write(work, durable=False)
 
     async def _hold_back(self, plan: Plan) -> None:
         """A conflict or a busy path in a directory holds back it and its pointer (section 6)."""
-        unsafe = {*plan.conflicts, *plan.held}
+        unsafe = {*plan.conflicts, *plan.held, *plan.unseen}
         if not unsafe:
             return
-        for path in await self._waiting((*plan.push, *plan.bury), unsafe):
+        for path in await self._waiting(plan.push, plan.bury, unsafe):
             plan.push.pop(path, None)
             plan.held[path] = PathState.HELD_BACK
         plan.bury = [path for path in plan.bury if path not in plan.held]
@@ -320,20 +353,22 @@ class Pusher:
         unsafe = {*uploaded.held, *uploaded.conflicts}
         if not unsafe:
             return
-        for path in await self._waiting(tuple(records), unsafe):
+        new = [path for path, record in records.items() if isinstance(record, Entry)]
+        for path in await self._waiting(new, records.keys() - new, unsafe):
             del records[path]
             result.held[path] = PathState.HELD_BACK
-        new = [path for path, record in records.items() if isinstance(record, Entry)]
+        new = [path for path in new if path in records]
         gone = records.keys() - new
         for path in await self._sync.journal.read(lambda tx: nesting.crowded(tx, new, gone)):
             del records[path]  # the delete that was to make room for it waits
             result.held[path] = PathState.HELD_BACK
 
     async def _waiting(
-        self, candidates: Iterable[CachePath], unsafe: set[CachePath]
+        self, sends: Iterable[CachePath], deletes: Iterable[CachePath], unsafe: set[CachePath]
     ) -> set[CachePath]:
-        """Those of the candidates that wait for what is not in order."""
-        chosen = tuple(candidates)
+        """Those of a plan's paths that wait for what is not in order."""
+        chosen, deleted = (*sends, *deletes), tuple(deletes)
         near = [*unsafe, *(path for path in chosen if is_pointer(path))]
         pointers = await self._sync.threads.io(lambda: local_pointers(self._sync.tree, near))
-        return held_back(chosen, unsafe, pointers) - unsafe
+        waiting = held_back(chosen, unsafe, pointers)
+        return (waiting | kept_for(deleted, waiting | unsafe)) - unsafe

@@ -8,7 +8,7 @@ whose record says so, cannot be settled on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from swampd.domain.metadata import PayloadMark, payload_metadata, read_mark
 from swampd.domain.outcomes import Found, Unknown, WriteOutcome
@@ -17,13 +17,17 @@ from swampd.syncing import ledger
 from swampd.syncing.ledger import Intent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from swampd.domain.entries import Entry
     from swampd.domain.values import CachePath, Sha256, Token, Wid
     from swampd.locking.lease import Lease
-    from swampd.ports import Body
+    from swampd.ports import Body, Transaction
     from swampd.syncing.context import Sync
+
+AHEAD_S: Final = 10.0
+"""An intent says that its request is sent so much later than it is: a batch that is sent in time
+is stamped once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +53,46 @@ class PlainKeys:
         return Plain(found.token, read_mark(path, found.metadata))
 
     async def begin(self, intents: Sequence[Intent]) -> list[int]:
-        """Journal requests that are about to be sent, in one transaction."""
-        now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
-        return await self._sync.journal.write(
-            lambda tx: ledger.open_requests(tx, intents, now, boot_id)
+        """Journal requests that are about to be sent, in one transaction.  They are awaited from
+        now on: `end` is owed, whatever becomes of them."""
+        until, boot_id = self._sync.clock.now() + AHEAD_S, self._sync.clock.boot_id
+        ids = await self._sync.journal.write(
+            lambda tx: ledger.open_requests(tx, intents, until, boot_id)
         )
+        self._sync.awaited.update(dict.fromkeys(ids, until))
+        return ids
+
+    async def _before_sending(self, request: int) -> None:
+        """No request is sent later than its intent says, or the horizon would end too early.  Not
+        durable: after a power cut the horizon counts anew."""
+        self._lease.demand()
+        if self._sync.clock.now() > self._sync.awaited[request]:
+            until = self._sync.clock.now() + AHEAD_S
+            await self._sync.journal.write(
+                lambda tx: ledger.restamp_requests(tx, (request,), until), durable=False
+            )
+            self._sync.awaited[request] = until
+            self._lease.demand()
+
+    async def end(self, ids: Sequence[int], answered: Collection[int]) -> None:
+        """Nobody awaits these any more.  The answered ones are closed; the horizon of the others
+        counts from now, for their last bytes may just have left.  Not durable: an intent that
+        comes back is only cautious."""
+        for request in ids:
+            self._sync.awaited.pop(request, None)
+        now = self._sync.clock.now()
+        unanswered = [request for request in ids if request not in answered]
+
+        def work(tx: Transaction) -> None:
+            ledger.close_requests(tx, answered)
+            ledger.restamp_requests(tx, unanswered, now)
+
+        if ids:
+            await self._sync.journal.write(work, durable=False)
 
     def intent(self, kind: str, path: CachePath, wid: Wid, sha256: Sha256 | None) -> Intent:
         """A request under this lease."""
         return Intent(kind, path, wid, sha256, self._lease.epoch)
-
-    async def close(self, ids: Sequence[int]) -> None:
-        """Their definite answers came.  Not durable: an intent that comes back is only cautious."""
-        await self._sync.journal.write(lambda tx: ledger.close_requests(tx, ids), durable=False)
 
     async def _send(self, request: Awaitable[WriteOutcome]) -> WriteOutcome:
         """Await one journalled request; unanswered it goes on counting against the lease.  One
@@ -81,15 +112,21 @@ class PlainKeys:
     ) -> WriteOutcome:
         """One request with an intent of its own, closed by its own definite answer."""
         ids = await self.begin([intent])
-        self._lease.demand()
-        outcome = await self._send(request())
-        if not isinstance(outcome, Unknown):
-            await self.close(ids)
+        answered: list[int] = []
+        try:
+            await self._before_sending(ids[0])
+            outcome = await self._send(request())
+            if not isinstance(outcome, Unknown):
+                answered = ids
+        finally:
+            await self.end(ids, answered)
         return outcome
 
-    async def create(self, path: CachePath, body: Body, mark: PayloadMark) -> WriteOutcome:
+    async def create(
+        self, path: CachePath, body: Body, mark: PayloadMark, request: int
+    ) -> WriteOutcome:
         """Create-only PUT of a plain key whose intent is journalled by the caller, in a batch."""
-        self._lease.demand()
+        await self._before_sending(request)
         key = self._sync.keys.payload(path)
         return await self._send(self._sync.store.create(key, body, payload_metadata(path, mark)))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from swampd.domain.planning import Absent
 from swampd.indexing import rows
-from swampd.ports import FileRead
+from swampd.ports import FileRead, Kind, ReadProblem
 from swampd.syncing import local_ledger
 from swampd.syncing.local_ledger import Trashed
 from swampd.syncing.scoping import scope_of
@@ -29,7 +29,8 @@ async def roll_forward(sync: Sync, bases: Bases, conflicts: ConflictKeeper) -> N
     """Finish what is left of placements, and clear `tmp/`.
 
     The fresh download: dropped, the path is planned again.  What was swapped out: to trash if it
-    is what the plan saw, else kept as a conflict copy, never dropped.
+    is what the plan saw, else kept as a conflict copy, never dropped; so is what cannot be read
+    whole, as a file that is written to.
     """
     for intent in await sync.journal.read(local_ledger.placements):
         await _keep_what_came_out(sync, conflicts, intent)
@@ -39,9 +40,13 @@ async def roll_forward(sync: Sync, bases: Bases, conflicts: ConflictKeeper) -> N
 
 async def _keep_what_came_out(sync: Sync, conflicts: ConflictKeeper, intent: Placement) -> None:
     read = await sync.threads.io(lambda: sync.tree.hash_tmp(intent.name))
-    if not isinstance(read, FileRead) or read.sha256 == intent.fresh_sha256:
+    if read is ReadProblem.GONE:
         return
-    if read.sha256 == intent.old_sha256:
+    if isinstance(read, FileRead) and read.sha256 == intent.fresh_sha256:
+        return
+    if read is ReadProblem.NOT_A_FILE and await _is_directory(sync, intent.name):
+        return  # it came out instead of a file: clearing leaves it
+    if isinstance(read, FileRead) and read.sha256 == intent.old_sha256:
         await sync.threads.io(lambda: sync.tree.tmp_to_trash(intent.name))
         now, boot_id = sync.clock.now(), sync.clock.boot_id
         trashed = Trashed(intent.name, intent.path, read.sha256, now, boot_id)
@@ -49,6 +54,11 @@ async def _keep_what_came_out(sync: Sync, conflicts: ConflictKeeper, intent: Pla
     else:
         copy = await sync.threads.io(lambda: sync.tree.tmp_to_conflicts(intent.name, intent.path))
         await conflicts.keep_bytes(None, intent.path, copy)
+
+
+async def _is_directory(sync: Sync, name: str) -> bool:
+    seen = await sync.threads.io(lambda: sync.tree.stat_tmp(name))
+    return seen is not None and seen.kind is Kind.DIRECTORY
 
 
 async def _note_what_was_done(sync: Sync, bases: Bases, intent: Placement) -> None:

@@ -2,7 +2,8 @@
 
 Runs in a worker thread.  A file whose stamp is that of base is the same; any difference is looked
 at by its bytes.  Keeps S4: what could not be read is Opaque, and nothing below an unreadable
-directory counts as gone.  Keeps S9: only allowed names inside the scope are looked at.
+directory counts as gone; nor does what was on another disk than its directory is now (it may be
+unmounted), or what is behind a link.  Keeps S9: only allowed names inside the scope are looked at.
 """
 
 from __future__ import annotations
@@ -76,7 +77,32 @@ def survey(
     for path in sorted(bases.keys() - seen):
         if not any(path == dark or path.startswith(dark + "/") or not dark for dark in blind):
             _look_for(tree, path, now_ns, result)
+            if isinstance(result.changed.get(path), Absent):
+                _believe(tree, path, bases[path], result)
     return result
+
+
+def _believe(tree: FileTree, path: CachePath, base: Base, result: Survey) -> None:
+    """Take a path for gone only where that can be known."""
+    try:
+        doubt = out_of_sight(tree, path, base)
+    except OSError as error:
+        doubt = PathState.UNREADABLE, str(error)
+    if doubt is not None:
+        result.changed[path] = Opaque(doubt[0].value)
+        result.listed[path] = doubt
+
+
+def out_of_sight(tree: FileTree, path: CachePath, base: Base) -> tuple[PathState, str] | None:
+    """Why what base speaks of may be there though nothing is seen, asked after the look; None: it
+    is gone (S4).  Raises OSError."""
+    above = tree.above(path)
+    if above.kind is Kind.SYMLINK:
+        return PathState.SYMLINK, f"{above.path} is a link now"
+    had_file = base.stamp.size >= 0
+    if had_file and above.kind is Kind.DIRECTORY and above.dev != base.stamp.dev:
+        return PathState.UNREADABLE, "it was on another disk than its directory: mount that again"
+    return None
 
 
 def _look_for(tree: FileTree, path: CachePath, now_ns: int, result: Survey) -> None:
@@ -164,22 +190,18 @@ def look_at(
 ) -> dict[CachePath, tuple[Local, LocalFile | None]]:
     """The local state of these paths only; unchanged files are taken from base unread."""
     now_ns = tree.now_ns()
-    found: dict[CachePath, tuple[Local, LocalFile | None]] = {}
-    for path in paths:
-        base = bases.get(path)
-        try:
-            row = tree.stat(path)
-        except OSError:
-            found[path] = Opaque(PathState.UNREADABLE.value), None
-            continue
-        if (
-            row is not None
-            and row.stamp is not None
-            and base is not None
-            and not base.racy
-            and row.stamp == base.stamp
-        ):
-            found[path] = Present(base.content), LocalFile(base.content, base.stamp, racy=False)
-        else:
-            found[path] = read_local(tree, path, row, now_ns)
-    return found
+    return {path: _look_at(tree, path, bases.get(path), now_ns) for path in paths}
+
+
+def _look_at(
+    tree: FileTree, path: CachePath, base: Base | None, now_ns: int
+) -> tuple[Local, LocalFile | None]:
+    try:
+        row = tree.stat(path)
+        if row is not None and base is not None and not base.racy and row.stamp == base.stamp:
+            return Present(base.content), LocalFile(base.content, base.stamp, racy=False)
+        local, file = read_local(tree, path, row, now_ns)
+        doubt = out_of_sight(tree, path, base) if local == Absent() and base is not None else None
+    except OSError:
+        return Opaque(PathState.UNREADABLE.value), None
+    return (local, file) if doubt is None else (Opaque(doubt[0].value), None)

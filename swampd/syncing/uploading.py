@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from swampd.domain.entries import INLINE_LIMIT, INLINE_TOTAL, Entry, Record, Redo
 from swampd.domain.metadata import PayloadMark
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unknown
@@ -38,6 +40,7 @@ SENDINGS: Final = 4
 READS: Final = 3
 """So often a file that changes under the reader is read (section 5.4)."""
 READS_WITHIN_S: Final = 2.0
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -48,6 +51,10 @@ class Uploaded:
     files: dict[CachePath, LocalFile] = field(default_factory=dict)
     conflicts: dict[CachePath, ConflictKind] = field(default_factory=dict)
     held: dict[CachePath, PathState] = field(default_factory=dict)
+    reasons: dict[CachePath, str] = field(default_factory=dict)
+    """Of the held ones, where there is more to say."""
+    edited: dict[CachePath, LocalFile] = field(default_factory=dict)
+    """What these hold now is not what the plan saw: they are to be planned again."""
     failed: dict[CachePath, str] = field(default_factory=dict)
 
 
@@ -77,7 +84,7 @@ class Uploader:
         self._result = Uploaded()
 
     async def upload(self, files: Mapping[CachePath, LocalFile]) -> Uploaded:
-        """Send these files, in batches.  Raises errors.LockLost."""
+        """Send these files, in batches; the result is of all calls.  Raises errors.LockLost."""
         paths = list(files)
         for start in range(0, len(paths), BATCH):
             batch = paths[start : start + BATCH]
@@ -111,28 +118,38 @@ class Uploader:
         answered: list[int] = []
 
         async def one(item: _Item) -> None:
-            if await self._send_item(item) and item.path in of:
-                answered.append(of[item.path])
+            intent = of.get(item.path)
+            if await self._send_item(item, intent) and intent is not None:
+                answered.append(intent)
 
         try:
             await for_each(items, one, self._sync.store.capabilities.side_by_side)
         finally:
-            await self._plain.close(answered)
+            await self._plain.end(ids, answered)
 
-    async def _send_item(self, item: _Item) -> bool:
+    async def _send_item(self, item: _Item, intent: int | None) -> bool:
         """Send one path; True when its batch intent is answered."""
         read = await self._read(item)
         if read is None:
             return True
         body, file = read
         try:
-            if item.fresh:
-                return await self._send_fresh(item, body, file)
+            if intent is not None:
+                return await self._send_fresh(item, body, file, intent)
             await self._send_redo(item, body, file, None)
-        except (StoreUnavailable, KeyRefused) as error:
+        except KeyRefused as error:
+            self._refused(item, error)
+            return not item.fresh
+        except StoreUnavailable as error:
             self._result.failed[item.path] = error.summary
             return not item.fresh
         return True
+
+    def _refused(self, item: _Item, error: KeyRefused) -> None:
+        """One bad key never fails the rest (section 8)."""
+        log.warning("key_refused", path=item.path, detail=error.summary)
+        self._result.held[item.path] = PathState.REFUSED_NAME
+        self._result.reasons[item.path] = error.summary
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -147,6 +164,8 @@ class Uploader:
                 file = local_file(read, now_ns)
                 if file.content == item.file.content:
                     return read.body, file
+                self._result.edited[item.path] = file
+                return None
             late = self._sync.clock.now() - began >= READS_WITHIN_S
             if tries >= READS or late or read is not ReadProblem.BUSY:
                 break
@@ -160,10 +179,14 @@ class Uploader:
 
     # --- a fresh path -------------------------------------------------------------------------
 
-    async def _send_fresh(self, item: _Item, body: Body, file: LocalFile) -> bool:
+    async def _send_fresh(self, item: _Item, body: Body, file: LocalFile, intent: int) -> bool:
         """Create-only PUT; refused with the same bytes: adopt; refused otherwise: redo."""
         mark = PayloadMark(item.wid, self._lease.epoch, file.content.sha256)
-        outcome = await self._plain.create(item.path, body, mark)
+        try:
+            outcome = await self._plain.create(item.path, body, mark, intent)
+        except KeyRefused as error:
+            self._refused(item, error)
+            return True
         if isinstance(outcome, Applied) and outcome.token is not None:
             self._done(item, file, item.wid, outcome.token, None)
             return True

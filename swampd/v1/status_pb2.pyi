@@ -94,6 +94,7 @@ class WorkspaceStatus(_message.Message):
     UNCOMMITTED_FIELD_NUMBER: _builtins.int
     ATOMIC_EXCHANGE_FIELD_NUMBER: _builtins.int
     CONFLICTS_FIELD_NUMBER: _builtins.int
+    NEVER_SYNCED_FIELD_NUMBER: _builtins.int
     repo: _builtins.str
     cache: _builtins.str
     """Absolute path of the cache."""
@@ -113,6 +114,8 @@ class WorkspaceStatus(_message.Message):
     atomic_exchange: _builtins.bool
     """False where the file system cannot exchange two names in one step."""
     conflicts: _builtins.int
+    never_synced: _builtins.int
+    """Local names that are never synced, as the last scans of the scopes met them."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScopeStatus]: ...
     @_builtins.property
@@ -143,10 +146,11 @@ class WorkspaceStatus(_message.Message):
         uncommitted: _builtins.int = ...,
         atomic_exchange: _builtins.bool = ...,
         conflicts: _builtins.int = ...,
+        never_synced: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atomic_exchange", b"atomic_exchange", "cache", b"cache", "conflicts", b"conflicts", "datastore", b"datastore", "datastore_id", b"datastore_id", "halts", b"halts", "holds", b"holds", "joining", b"joining", "leases", b"leases", "open", b"open", "problems", b"problems", "problems_left_out", b"problems_left_out", "quarantined_journal", b"quarantined_journal", "refused_keys", b"refused_keys", "repo", b"repo", "scopes", b"scopes", "uncommitted", b"uncommitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atomic_exchange", b"atomic_exchange", "cache", b"cache", "conflicts", b"conflicts", "datastore", b"datastore", "datastore_id", b"datastore_id", "halts", b"halts", "holds", b"holds", "joining", b"joining", "leases", b"leases", "never_synced", b"never_synced", "open", b"open", "problems", b"problems", "problems_left_out", b"problems_left_out", "quarantined_journal", b"quarantined_journal", "refused_keys", b"refused_keys", "repo", b"repo", "scopes", b"scopes", "uncommitted", b"uncommitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from swampd.domain import heads, leases, planning
+from swampd.domain import heads, leases, planning, pointers
 from swampd.domain.entries import Entry, Tombstone
 from swampd.domain.leases import LockState, Sighting
 from swampd.domain.outcomes import Rejected
@@ -385,12 +385,19 @@ def not_synced_before_rename() -> Any:
 
 def pointers_first() -> Any:
     """Pointers are placed like other files, and before them."""
-    real = pulling._batches
 
-    def batches(entries: Any) -> Any:
-        return [dict(sorted(part.items(), reverse=True)) for part in real(entries)]
+    def nothing(_path: Any) -> bool:
+        return False
 
-    return _patched((pulling, "_batches", batches), (pulling, "is_pointer", lambda _path: False))
+    def order(path: Any, _saw: Any) -> tuple[bool, str]:
+        return not pointers.is_pointer(path), path
+
+    return _patched(
+        (pulling, "is_pointer", nothing),
+        (placing, "is_pointer", nothing),
+        (placing, "placing_order", order),
+        (pulling, "placing_order", order),
+    )
 
 
 MUTANTS = (

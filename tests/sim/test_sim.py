@@ -9,13 +9,15 @@ import sys
 
 import pytest
 
-from tests.sim.__main__ import FRESH_FROM, run_mutants, run_seeds
-from tests.sim.corpus import CORPUS
+from tests.sim.__main__ import FRESH_FROM, run_mutant
+from tests.sim.corpus import AIMED, CORPUS
 from tests.sim.loop import Livelock, count_step, run
-from tests.sim.mutants import MUTANTS
 from tests.sim.runs import silence, simulate
+from tests.sim.workloads import LOADS
 
-FRESH = 200
+FRESH = 150
+PARTS = 12
+"""So that the tests' workers share them."""
 QUICK = (
     "steal_at_once",
     "broken_is_free",
@@ -28,9 +30,21 @@ QUICK = (
 
 
 @pytest.mark.timeout(280)
-def test_corpus_and_fresh_seeds_are_clean() -> None:
-    broken = run_seeds((*CORPUS, *range(FRESH_FROM, FRESH_FROM + FRESH)))
-    assert not broken, [(r.seed, r.violation) for r in broken]
+@pytest.mark.parametrize("part", range(PARTS))
+def test_corpus_and_fresh_seeds_are_clean(part: int) -> None:
+    silence()
+    for seed in (*CORPUS, *range(FRESH_FROM, FRESH_FROM + FRESH))[part::PARTS]:
+        result = simulate(seed)
+        assert result.violation is None, f"python -m tests.sim --seed {seed}: {result.violation}"
+
+
+@pytest.mark.parametrize("name", AIMED)
+def test_seeds_of_a_workload_that_once_broke_something_are_clean(name: str) -> None:
+    silence()
+    load = next(load for load in LOADS if load.name == name)
+    for seed in AIMED[name]:
+        result = simulate(seed, load)
+        assert result.violation is None, f"--load {name} --seed {seed}: {result.violation}"
 
 
 def test_a_run_that_spins_ends() -> None:
@@ -69,5 +83,8 @@ def test_a_seed_gives_the_same_trace_in_another_process() -> None:
 
 
 @pytest.mark.timeout(120)
-def test_mutants_are_caught() -> None:
-    assert run_mutants([m for m in MUTANTS if m.name in QUICK])
+@pytest.mark.parametrize("name", QUICK)
+def test_a_mutant_is_caught(name: str) -> None:
+    silence()
+    _, count, _ = run_mutant(name)
+    assert count is not None

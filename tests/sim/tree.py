@@ -28,6 +28,7 @@ from swampd.cache.opening import NOT_THERE
 from swampd.cache.problems import place_problem
 from swampd.domain.values import Sha256
 from swampd.ports import (
+    Above,
     FileRead,
     Kind,
     NotUtf8,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 GRANULE_NS: Final = 4_000_000
 _LONGEST_NAME: Final = 255
+_DEVICE: Final = 1
 _PRIVATE: Final = ".swampd"
 _CONFLICTS: Final = f"{_PRIVATE}/conflicts"
 
@@ -481,6 +483,18 @@ class SimTree(Disk):
         self._step("lstat", path)
         return self._stat(path, path)
 
+    def above(self, path: str) -> Above:
+        """The deepest name on the way to a path."""
+        deepest = Above("", Kind.DIRECTORY, _DEVICE)
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            within = "/".join(parts[:depth])
+            node = self._find(within) if deepest.kind is Kind.DIRECTORY else None
+            if node is None:
+                break
+            deepest = Above(within, node.kind, _DEVICE)
+        return deepest
+
     def now_ns(self) -> int:
         """The timestamp that a file touched now would get."""
         self._step("touch")
@@ -786,7 +800,7 @@ def _backup(node: Node) -> Backup:
 
 
 def _stamp(node: Node) -> Stamp:
-    return Stamp(1, node.ino, len(node.data), node.mtime, node.ctime, node.x)
+    return Stamp(_DEVICE, node.ino, len(node.data), node.mtime, node.ctime, node.x)
 
 
 def _seen(path: str, node: Node) -> Seen:

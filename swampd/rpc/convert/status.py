@@ -50,6 +50,7 @@ def workspace_status(served: Served, report: Report) -> status_pb2.WorkspaceStat
     found.uncommitted = report.uncommitted
     found.atomic_exchange = ports.tree.exchange_supported
     found.conflicts = report.conflicts
+    found.never_synced = report.never_synced
     return found
 
 

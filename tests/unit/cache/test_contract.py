@@ -10,6 +10,7 @@ import pytest
 from swampd.cache.tree import LocalTree
 from swampd.domain.values import CachePath, Sha256
 from swampd.ports import (
+    Above,
     FileRead,
     Kind,
     NotUtf8,
@@ -568,3 +569,23 @@ def test_pruning_goes_up_from_a_parent_that_is_gone_and_minds_what_is_no_directo
     world.tree.prune_empty(CachePath("f"))
     assert world.tree.stat("a/b") is None
     assert world.tree.stat("c/l") is not None
+
+
+# --- the way to a path ------------------------------------------------------------------------
+
+
+def test_what_is_deepest_on_the_way_to_a_path_is_told(world: World) -> None:
+    world.user.write("d/e/f", b"1")
+    dev = stamp(world, "d/e/f").dev
+    assert world.tree.above("d/e/f") == Above("d/e", Kind.DIRECTORY, dev)
+    assert world.tree.above("d/e/x/y") == Above("d/e", Kind.DIRECTORY, dev)
+    assert world.tree.above("x/y") == Above("", Kind.DIRECTORY, dev)
+    assert world.tree.above("x") == Above("", Kind.DIRECTORY, dev)
+    assert world.tree.above("d/e/f/g/h") == Above("d/e/f", Kind.FILE, dev)
+
+
+def test_a_link_on_the_way_to_a_path_is_told_and_not_followed(world: World) -> None:
+    world.user.write("d/f", b"1")
+    world.user.special("l", Kind.SYMLINK)
+    assert world.tree.above("l/f/g").path == "l"
+    assert world.tree.above("l/f/g").kind is Kind.SYMLINK

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swampd.domain.pointers import Placing, held_back, is_pointer, placing_key, pointer_target
+from swampd.domain.pointers import (
+    Placing,
+    held_back,
+    is_pointer,
+    kept_for,
+    placing_key,
+    pointer_target,
+)
 from swampd.domain.values import CachePath
 
 LATEST = CachePath("m/latest")
@@ -56,6 +63,13 @@ def test_a_conflict_on_the_pointer_holds_back_both() -> None:
 def test_a_conflict_elsewhere_holds_back_nothing() -> None:
     candidates = paths("m/7/a", "m/latest")
     assert held_back(candidates, paths("m/6/a", "m/7"), {LATEST: CachePath("m/7")}) == set()
+
+
+def test_while_a_pointer_waits_the_directories_beside_it_stay() -> None:
+    deletes = paths("m/6/a", "m/6/b/c", "m/x", "n/6/a", "7/a")
+    assert kept_for(deletes, paths("m/latest", "n/6/b")) == {"m/6/a", "m/6/b/c"}
+    assert kept_for(deletes, paths("latest")) == set(deletes)
+    assert kept_for(deletes, ()) == set()
 
 
 NAMES = st.lists(st.sampled_from(["1", "2", "latest"]), min_size=1, max_size=4).map("/".join)

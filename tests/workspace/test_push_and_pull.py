@@ -1,0 +1,442 @@
+"""Push and pull between two machines where something gets in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swampd.cache import scanning
+from swampd.cache.tree import LocalTree
+from swampd.domain.leases import HORIZON_S
+from swampd.domain.metadata import PayloadMark
+from swampd.domain.states import PathState
+from swampd.domain.values import CachePath, Scope, Sha256, Wid
+from swampd.errors import StoreDenied, StoreUnavailable
+from swampd.reporting import report
+from swampd.syncing import ledger, local_ledger
+from swampd.syncing.conflicts import Side
+from swampd.syncing.pushing import PushKind
+from swampd.syncing.requests import PlainKeys
+from tests.workspace.machines import machine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+    from pathlib import Path
+
+    from swampd.ports import Transaction
+    from tests.workspace.machines import Machine
+
+D = Scope("d")
+
+
+@asynccontextmanager
+async def _two(home: Path) -> AsyncIterator[tuple[Machine, Machine]]:
+    store = home / "store"
+    async with machine(home, "a", store) as a, machine(home, "b", store) as b:
+        yield a, b
+
+
+def _run(work: Coroutine[object, object, None]) -> None:
+    asyncio.run(work)
+
+
+async def _shown(one: Machine) -> dict[str, tuple[PathState, str]]:
+    found = await one.workspace.ports.journal.read(local_ledger.states)
+    return {path: (state, detail) for path, _, state, detail in found}
+
+
+# --- a commit that is made is told as made ------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [StoreDenied("no", ""), StoreUnavailable("away", "")])
+def test_a_mirror_that_fails_does_not_fail_the_push(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("d/f", b"1")
+            await a.push()
+            a.write("d/f", b"2")
+
+            async def refuse(*_: Any) -> None:
+                raise error
+
+            with monkeypatch.context() as patch:
+                patch.setattr(a.store._store, "replace", _but_control(a, refuse))
+                pushed = (await a.push("d")).done[D]
+            assert pushed.kind is PushKind.COMMITTED
+            assert pushed.mirror_pending == 1
+            assert (tmp_path / "store/d/f").read_bytes() == b"1"
+            a.write("d/g", b"3")
+            assert (await a.push("d")).done[D].mirror_pending == 0
+            assert (tmp_path / "store/d/f").read_bytes() == b"2"
+
+    _run(main())
+
+
+def _but_control(one: Machine, instead: Callable[..., Any]) -> Callable[..., Any]:
+    real = one.store._store.replace
+
+    async def call(key: str, *rest: Any) -> Any:
+        return await (real if key.startswith("_control") else instead)(key, *rest)
+
+    return call
+
+
+# --- join mode ----------------------------------------------------------------------------------
+
+
+def test_a_push_that_finds_another_cache_claims_before_it_looks(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("d/f", b"1")
+            await a.push()
+            (a.cache / ".swampd/cache-id").unlink()
+            a.write("d/new", b"2")
+            assert (await a.push("d")).done[D].sent == 1
+            journal = a.workspace.ports.journal
+            assert await journal.read(lambda tx: local_ledger.join_claimed(tx, D))
+
+    _run(main())
+
+
+# --- the order of a pull ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def moves(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every rename of a placer, in order."""
+    found: list[str] = []
+
+    def spy(name: str, at: int) -> None:
+        real = getattr(LocalTree, name)
+
+        def call(self: LocalTree, *args: Any) -> Any:
+            found.append(args[at])
+            return real(self, *args)
+
+        monkeypatch.setattr(LocalTree, name, call)
+
+    spy("place_new", 1)
+    spy("exchange", 1)
+    spy("move_to_tmp", 0)
+    return found
+
+
+def test_pointers_come_after_what_they_name(tmp_path: Path, moves: list[str]) -> None:
+    async def main() -> None:
+        async with _two(tmp_path) as (a, b):
+            a.write("d/v2/sub/g", b"1")
+            a.write("d/v2/h", b"1")
+            a.write("d/v2/latest", b"sub")
+            a.write("d/latest", b"v2")
+            await a.push()
+            await b.pull()
+            assert moves == ["d/v2/h", "d/v2/sub/g", "d/v2/latest", "d/latest"]
+
+    _run(main())
+
+
+def test_new_files_come_before_replaced_ones(tmp_path: Path, moves: list[str]) -> None:
+    async def main() -> None:
+        async with _two(tmp_path) as (a, b):
+            a.write("d/a", b"1")
+            a.write("d/m", b"1")
+            await a.push()
+            await b.pull()
+            moves.clear()
+            a.write("d/a", b"2")
+            a.write("d/m", b"2")
+            a.write("d/b", b"1")
+            a.write("d/z", b"1")
+            await a.push()
+            await b.pull()
+            assert moves == ["d/b", "d/z", "d/a", "d/m"]
+
+    _run(main())
+
+
+def test_a_pointer_goes_before_what_it_names(tmp_path: Path, moves: list[str]) -> None:
+    async def main() -> None:
+        async with _two(tmp_path) as (a, b):
+            a.write("d/2024/x", b"1")
+            a.write("d/2024/latest", b"old")
+            a.write("d/latest", b"2024")
+            await a.push()
+            await b.pull()
+            moves.clear()
+            shutil.rmtree(a.cache / "d/2024")
+            (a.cache / "d/latest").unlink()
+            await a.push()
+            await b.pull()
+            assert moves == ["d/latest", "d/2024/latest", "d/2024/x"]
+
+    _run(main())
+
+
+def test_while_a_pointer_waits_what_it_still_names_stays(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _two(tmp_path) as (a, b):
+            a.write("d/v1/x", b"1")
+            a.write("d/latest", b"v1")
+            await a.push()
+            await b.pull()
+            b.write("d/v2/y", b"mine")
+            a.write("d/v2/y", b"theirs")
+            a.write("d/latest", b"v2")
+            shutil.rmtree(a.cache / "d/v1")
+            await a.push()
+            pulled = (await b.pull()).done[D]
+            assert pulled.conflicts == ["d/v2/y"]
+            assert pulled.held == dict.fromkeys(("d/latest", "d/v1/x"), PathState.HELD_BACK)
+            assert (b.cache / "d/latest").read_bytes() == b"v1"
+            assert (b.cache / "d/v1/x").exists()
+
+    _run(main())
+
+
+def test_a_push_keeps_what_the_pointer_names_that_waits(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _two(tmp_path) as (a, b):
+            a.write("d/v1/x", b"1")
+            a.write("d/other", b"1")
+            a.write("d/latest", b"v1")
+            await a.push()
+            await b.pull()
+            a.write("d/v2/y", b"theirs")
+            await a.push()
+            b.write("d/v2/y", b"mine")
+            b.write("d/latest", b"v2")
+            shutil.rmtree(b.cache / "d/v1")
+            (b.cache / "d/other").unlink()
+            pushed = (await b.push("d")).done[D]
+            assert pushed.conflicts == ["d/v2/y"]
+            assert pushed.deleted == 1
+            assert pushed.held == dict.fromkeys(("d/latest", "d/v1/x"), PathState.HELD_BACK)
+            assert (tmp_path / "store/d/v1/x").exists()
+            await b.workspace.desks.resolver.resolve(CachePath("d/v2/y"), Side.OURS)
+            pushed = (await b.push("d")).done[D]
+            assert pushed.whole
+            assert (pushed.sent, pushed.deleted) == (2, 1)
+
+    _run(main())
+
+
+# --- what could not be looked at ----------------------------------------------------------------
+
+
+def test_an_unreadable_directory_holds_back_its_pointer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = scanning._list
+
+    def deny(root: Any, path: CachePath, prune: Any) -> Any:
+        if path == "d/v2/dark":
+            raise PermissionError(13, "denied")
+        return real(root, path, prune)
+
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("d/v2/dark/x", b"1")
+            a.write("d/v2/latest", b"dark")
+            a.write("d/v1/x", b"1")
+            a.write("d/latest", b"v2")
+            with monkeypatch.context() as patch:
+                patch.setattr(scanning, "_list", deny)
+                pushed = (await a.push("d")).done[D]
+            assert pushed.sent == 1
+            assert pushed.held == {
+                "d/v2/dark": PathState.UNREADABLE,
+                "d/v2/latest": PathState.HELD_BACK,
+                "d/latest": PathState.HELD_BACK,
+            }
+            assert (await a.push("d")).done[D].whole
+            assert (tmp_path / "store/d/latest").exists()
+
+    _run(main())
+
+
+def test_a_name_that_cannot_travel_holds_back_the_pointer_to_its_directory(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("d/v2/a\\b", b"1")
+            a.write("d/v2/ok", b"1")
+            a.write("d/v1/a\\b", b"1")
+            a.write("d/v1/ok", b"1")
+            a.write("d/latest", b"v2")
+            pushed = (await a.push("d")).done[D]
+            assert pushed.sent == 1
+            assert pushed.held == dict.fromkeys(("d/latest", "d/v2/ok"), PathState.HELD_BACK)
+            (a.cache / "d/v2/a\\b").unlink()
+            assert (await a.push("d")).done[D].whole
+
+    _run(main())
+
+
+def test_names_that_are_never_synced_are_counted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            for path in ("d/.lock", "d/x/_catalog.db", "d/f", "e/.lock", "e/f"):
+                a.write(path, b"1")
+            await a.push()
+            assert (await report(a.workspace)).never_synced == 3
+            (a.cache / "d/.lock").unlink()
+            (a.cache / "e/.lock").unlink()
+            await a.push()
+            assert (await report(a.workspace)).never_synced == 1
+
+    _run(main())
+
+
+# --- a file that is written meanwhile -----------------------------------------------------------
+
+
+def _meanwhile(monkeypatch: pytest.MonkeyPatch, path: str, acts: list[partial[None]]) -> None:
+    """Before each read of the uploader, one of these happens."""
+    real = LocalTree.read
+
+    def read(self: LocalTree, of: CachePath, *, keep: bool) -> Any:
+        if of == path and keep and acts:
+            acts.pop(0)()
+        return real(self, of, keep=keep)
+
+    monkeypatch.setattr(LocalTree, "read", read)
+
+
+def test_an_edit_between_survey_and_upload_is_planned_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("d/f", b"1")
+            await a.push()
+            for path, before in (("d/f", b"2"), ("d/new", b"1")):
+                a.write(path, before)
+                edits = [partial(a.write, path, b"edit %d" % n) for n in (1, 2)]
+                _meanwhile(monkeypatch, path, edits)
+                pushed = (await a.push("d")).done[D]
+                assert pushed.whole
+                assert pushed.sent == 1
+                assert (tmp_path / "store" / path).read_bytes() == b"edit 2"
+            assert (await a.push("d")).done[D].kind is PushKind.NOTHING
+
+    _run(main())
+
+
+def test_a_file_that_never_rests_is_busy_and_the_rest_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("d/f", b"0")
+            a.write("d/g", b"0")
+            edits = [partial(a.write, "d/f", b"edit %d" % n) for n in range(3)]
+            _meanwhile(monkeypatch, "d/f", edits)
+            pushed = (await a.push("d")).done[D]
+            assert pushed.held == {"d/f": PathState.BUSY}
+            assert pushed.sent == 1
+            assert not (tmp_path / "store/d/f").exists()
+
+    _run(main())
+
+
+def test_an_edit_that_is_taken_back_meanwhile_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            a.write("d/f", b"1")
+            await a.push()
+            a.write("d/f", b"2")
+            _meanwhile(monkeypatch, "d/f", [partial(a.write, "d/f", b"1")])
+            pushed = (await a.push("d")).done[D]
+            assert pushed.kind is PushKind.NOTHING
+            assert pushed.whole
+
+    _run(main())
+
+
+# --- a key that the store refuses ---------------------------------------------------------------
+
+
+def test_one_refused_key_does_not_fail_the_rest(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = tmp_path / "store"
+        async with machine(tmp_path, "a", store) as a:
+            (store / "d").mkdir()
+            (store / "d/k").write_bytes(b"foreign")
+            a.write("d/k/inner", b"1")
+            a.write("d/fine", b"1")
+            pushed = (await a.push("d")).done[D]
+            assert pushed.kind is PushKind.COMMITTED
+            assert pushed.sent == 1
+            assert pushed.held == {"d/k/inner": PathState.REFUSED_NAME}
+            state, detail = (await _shown(a))["d/k/inner"]
+            assert state is PathState.REFUSED_NAME
+            assert detail
+            journal = a.workspace.ports.journal
+            path = CachePath("d/k/inner")
+            assert not await journal.read(lambda tx: ledger.path_in_doubt(tx, path))
+            (store / "d/k").unlink()
+            assert (await a.push("d")).done[D].whole
+
+    _run(main())
+
+
+# --- requests that are sent late ----------------------------------------------------------------
+
+
+def _doubts(path: CachePath, tx: Transaction) -> bool:
+    return ledger.path_in_doubt(tx, path)
+
+
+class _Late:
+    """The clock, so many seconds later."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self.by = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+    def now(self) -> float:
+        return float(self._clock.now()) + self.by
+
+
+def test_a_request_that_is_sent_late_is_awaited_from_then_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", tmp_path / "store") as a:
+            hold = await a.workspace.lock(["d"], a.asker)
+            clock = _Late(a.workspace.ports.clock)
+            sync = replace(a.workspace.desks.sync, clock=clock)
+            plain, journal = PlainKeys(sync, hold.leases[D]), sync.journal
+            paths = [CachePath("d/one"), CachePath("d/two")]
+            digest = Sha256("0" * 64)
+            wids = [Wid(sync.rng.uuid()) for _ in paths]
+            ids = await plain.begin(
+                [plain.intent("put", p, w, digest) for p, w in zip(paths, wids, strict=True)]
+            )
+
+            async def open_paths(awaited: Collection[int]) -> list[CachePath]:
+                now, boot = clock.now(), clock.boot_id
+                await journal.write(lambda tx: ledger.expire_requests(tx, now, boot, awaited))
+                return [path for path in paths if await journal.read(partial(_doubts, path))]
+
+            clock.by = HORIZON_S + 60
+            assert await open_paths(sync.awaited) == paths
+            mark = PayloadMark(wids[0], hold.leases[D].epoch, digest)
+            await plain.create(paths[0], b"1", mark, ids[0])
+            clock.by += HORIZON_S + 5  # a crash: nobody awaits them
+            assert await open_paths(()) == paths[:1]
+            await plain.end(ids, ids)
+            assert not sync.awaited
+            await a.workspace.release(hold)
+
+    _run(main())
