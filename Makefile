@@ -50,7 +50,7 @@ lint: setup check-proto
 	$(BIN)/lint-imports --no-logo
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not long' $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not long' $(ARGS)
 
 test-long: setup
 	@$(BIN)/python -m pytest -m long --timeout=$(CI_BUDGET_S) $(ARGS) || { \

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     from swampd.syncing.pushing import Pushed
 
 TICK_S: Final = 5.0
-"""How often the background work looks whether something is due."""
+"""How often holds are looked at that may be over."""
+LOOK_EVERY: Final = 3
+"""At each so-manyeth tick the journal is asked whether something is due."""
 TRASH_AGE_S: Final = 60.0
 log = structlog.get_logger()
 
@@ -186,14 +189,18 @@ class Workspace:
             log.exception("background_broke", task=name)
 
     async def _tick(self) -> None:
-        while True:
+        for tick in count(1):
             await self.ports.clock.sleep(TICK_S)
             await self._guarded(self._end_old_holds(), "max_hold")
-            if await self.desks.is_anything_open():
-                await self._guarded(self.desks.expire_requests(), "expire")
-                await self._guarded(self.desks.find_out_due(), "find_out")
-                await self._guarded(self.desks.settle_due(), "settle")
-                await self._guarded(self.desks.empty_trash(TRASH_AGE_S), "trash")
+            if tick % LOOK_EVERY == 0:
+                await self._guarded(self._look_around(), "look_around")
+
+    async def _look_around(self) -> None:
+        if await self.desks.is_anything_open():
+            await self._guarded(self.desks.expire_requests(), "expire")
+            await self._guarded(self.desks.find_out_due(), "find_out")
+            await self._guarded(self.desks.settle_due(), "settle")
+            await self._guarded(self.desks.empty_trash(TRASH_AGE_S), "trash")
 
     async def _end_old_holds(self) -> None:
         now = self.ports.clock.now()

@@ -344,8 +344,9 @@ def pushed_meanwhile(machine: Machine, path: str) -> int:
     result = machine.run("push", "data", "--json")
     assert result.code in {0, 3}, result
     states = {row["path"]: row["state"] for one in result.json["done"] for row in one["problems"]}
-    if result.code == 3:
-        assert states.get(path) == "busy", result
+    if result.code == 3:  # the file, or the one that is about to be renamed over it
+        assert set(states.values()) == {"busy"}, result
+        assert all(name.startswith(path) for name in states), result
     return result.code
 
 
