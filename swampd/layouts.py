@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 
-from swampd.domain.codec import Damaged, TooNew, decode_layout
+from swampd.domain.codec import Damaged, TooNew, decode_layout, encode_layout
 from swampd.domain.layout import CONTROL, SCHEMA, Layout
 from swampd.domain.outcomes import Applied, Found
 from swampd.domain.values import DatastoreId, RemoteKey, Wid
@@ -93,7 +92,7 @@ async def set_up(first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng) 
     if known is not None:
         return Made(known.datastore_id, created=False, report=report)
     layout = Layout(SCHEMA, DatastoreId(rng.uuid()), _READY, Wid(rng.uuid()))
-    outcome = await first.create(keys.layout, msgspec.json.encode(layout) + b"\n", {})
+    outcome = await first.create(keys.layout, encode_layout(layout), {})
     found = await read_layout(first, keys)
     if found is None:
         raise StoreUnavailable(

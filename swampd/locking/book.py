@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from swampd.domain import codec, leases
 from swampd.domain.codec import Damaged, TooNew
-from swampd.domain.leases import LockRecord, Sighting, sight
+from swampd.domain.leases import LockRecord, LockState, Sighting, sight
 from swampd.domain.outcomes import Found, Missing, Unchanged
 from swampd.domain.values import Epoch, Scope, Token, Wid
-from swampd.errors import LockChanged, SchemaTooNew, StoreUnavailable
+from swampd.errors import LockChanged, OutcomeUnknown, SchemaTooNew
 from swampd.locking import ledger
 from swampd.locking.cas import Fate, Landed, Refused, Write, Writer
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 FINDING_OUT_S: Final = 10.0
 """A write for somebody else's record is followed up for at most so long."""
+log = structlog.get_logger()
 
 
 class LockBook:
@@ -109,37 +112,30 @@ class LockBook:
             await self.journal.write(lambda tx: ledger.note_free(tx, record, free), durable=False)
 
     async def break_lock(self, scope: Scope, epoch: Epoch, *, now: bool) -> LockRecord:
-        """Break the lock of exactly this epoch (L8); the record that was broken.
+        """Break the lock of exactly this epoch (L8); the record as it was.
 
         Acquirers still wait its ttl; with `now` it is free at once, for a person who knows that
-        the holder is dead (L6 does not hold then).  Raises errors.LockChanged.
+        the holder is dead (L6 does not hold then).  Raises errors.LockChanged when it is not held
+        with this epoch, errors.OutcomeUnknown, errors.StoreUnavailable.
         """
         seen = await self.look(scope)
         record = seen.record if seen is not None else None
-        if seen is None or record is None or record.epoch != epoch or seen.is_free:
-            held = f"epoch {record.epoch} {record.state.value}" if record is not None else "none"
-            raise LockChanged(
-                f"the lock on {scope} is not the one of epoch {epoch} ({held})",
-                f"look again: `swampctl lock show {scope}`",
-                scope=scope,
-            )
-        after = leases.freed if now else leases.broken
-        broken = after(record, self.fresh_wid())
+        breakable = {LockState.HELD, LockState.BROKEN} if now else {LockState.HELD}
+        if seen is None or record is None or record.epoch != epoch or record.state not in breakable:
+            raise _changed(scope, epoch, record)
+        change = leases.freed if now else leases.broken
         until = self._clock.now() + FINDING_OUT_S
-        fate = await self.write(broken, seen.token, lambda: True, until)
-        if isinstance(fate, Landed):
-            return record
+        fate = await self.write(change(record, self.fresh_wid()), seen.token, lambda: True, until)
         if isinstance(fate, Refused):
-            raise LockChanged(
-                f"the lock on {scope} changed while it was being broken",
+            raise _changed(scope, epoch, None)
+        if not isinstance(fate, Landed):
+            raise OutcomeUnknown(
+                f"no answer came to the break of {scope}",
                 f"look again: `swampctl lock show {scope}`",
                 scope=scope,
             )
-        raise StoreUnavailable(
-            f"breaking the lock on {scope} was not answered",
-            f"look again: `swampctl lock show {scope}`",
-            scope=scope,
-        )
+        log.warning("lock_broken", scope=scope, epoch=epoch, now=now, holder=record.holder)
+        return record
 
     async def listed(self) -> dict[Scope, Token]:
         """All lock records there are, by LIST."""
@@ -188,3 +184,17 @@ class Watch:
         """Look at every wanted record, so that their waits run side by side."""
         for scope in wanted:
             await self.look(scope)
+
+
+def _changed(scope: Scope, epoch: Epoch, record: LockRecord | None) -> LockChanged:
+    what = (
+        f"it is {record.state.value}, epoch {record.epoch}"
+        if record is not None
+        else "its record has changed or is not there"
+    )
+    return LockChanged(
+        f"{scope} is not held with epoch {epoch}: {what}",
+        f"look at it: `swampctl lock show {scope}`",
+        scope=scope,
+        epoch=str(epoch),
+    )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from swampd import breaking
+from swampd import lockviews
 from swampd.domain import scopes
 from swampd.domain.values import Epoch
 from swampd.errors import NotHolder
@@ -82,7 +82,7 @@ class LockServicer(lock_pb2_grpc.LockServiceServicer):
         """All locks that are not free, as the store has them now."""
         served = await self._workspaces.get(requests.choice(request.workspace))
         workspace = served.workspace
-        found, left_out = await breaking.look_at_all(workspace)
+        found, left_out = await lockviews.look_at_all(workspace)
         mine = workspace.keeper.held
         return lock_pb2.ListResponse(
             locks=[locks.lock_info(scope, seen, mine) for scope, seen in found],
@@ -124,10 +124,9 @@ class LockServicer(lock_pb2_grpc.LockServiceServicer):
 
         async def work() -> bytes:
             scope = (await workspace.names.resolve(parse(served, request.scope))).scope
-            record = await breaking.break_lock(
-                workspace, scope, Epoch(request.epoch), now=request.now
-            )
-            age = breaking.age_s(record, workspace.ports.clock.wall_ms())
+            epoch = Epoch(request.epoch)
+            record = await workspace.book.break_lock(scope, epoch, now=request.now)
+            age = lockviews.age_s(record, workspace.ports.clock.wall_ms())
             return lock_pb2.BreakResponse(
                 broken=locks.lock_of(record), age=duration(age)
             ).SerializeToString()
