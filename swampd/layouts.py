@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-
 from swampd.domain.codec import Damaged, TooNew, decode_layout, encode_layout
 from swampd.domain.layout import CONTROL, SCHEMA, Layout
 from swampd.domain.outcomes import Applied, Found
