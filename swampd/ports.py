@@ -42,7 +42,7 @@ class StoreCapabilities:
     side_by_side: int = 8
     """So many requests at a time pay off: a local folder gains nothing from threads in a queue."""
     least_write_interval_s: float = 0.0
-    """Least time between two writes of one key (GCS: 1 s); the store's adapter keeps it (L12)."""
+    """Least time between two writes of one key (GCS: 1 s); `waiting.Pace` keeps it (L12)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,29 @@ async def wait_for(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
     return event.is_set()
 
 
+class Pace:
+    """Keeps a store's least interval between two writes of one key (section 2; L12).
+
+    Whoever is about to send takes a turn first, and asks for the right to send afterwards.
+    """
+
+    def __init__(self, clock: Clock, interval_s: float) -> None:
+        self._clock = clock
+        self._interval_s = interval_s
+        self._free_at: dict[str, float] = {}
+
+    async def turn(self, key: str) -> None:
+        """Wait until this key may be written; it may not be again for an interval."""
+        if self._interval_s <= 0:
+            return
+        now = self._clock.now()
+        at = max(now, self._free_at.get(key, now))
+        self._free_at = {k: free for k, free in self._free_at.items() if free > now}
+        self._free_at[key] = at + self._interval_s
+        if at > now:
+            await self._clock.sleep(at - now)
+
+
 async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int) -> None:
     """Work on all items, so many side by side; the first error cancels the rest and is raised
     as it is, not in a group."""

@@ -22,6 +22,7 @@ from swampd.indexing.manifests import Manifests
 from swampd.indexing.reading import HeadReader
 from swampd.indexing.writing import HeadWriter
 from swampd.locking.book import LockBook
+from swampd.locking.cas import Writer
 from swampd.locking.holds import Hold, Holds, Owner
 from swampd.locking.keeper import Keeper
 from swampd.locking.recovery import recover_leases
@@ -31,6 +32,7 @@ from swampd.syncing.desk import Asking, Desks
 from swampd.syncing.granting import Granter, Terms
 from swampd.syncing.pulling import LEAST_FREE, Pulled
 from swampd.syncing.scoping import Named, ScopeNames, outermost
+from swampd.waiting import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -99,12 +101,14 @@ class Workspace:
         self.identity = identity
         store, keys, journal = ports.store, ports.keys, ports.journal
         clock, rng, threads = ports.clock, ports.rng, ports.threads
-        self.book = LockBook(store, keys, journal, clock, rng)
+        pace = Pace(clock, store.capabilities.least_write_interval_s)
+        writer = Writer(store, clock, rng, pace)
+        self.book = LockBook(store, keys, journal, clock, rng, writer)
         self.manifests = Manifests(store, keys, journal, threads, clock, rng)
         self.reader = HeadReader(store, keys, journal, self.manifests, datastore_id)
         writer_name = f"{identity.holder} {identity.daemon}"
         self.writer = HeadWriter(
-            store, keys, journal, clock, rng, self.reader, self.manifests, writer_name
+            writer, keys, journal, rng, self.reader, self.manifests, writer_name
         )
         self.keeper = Keeper(self.book, clock, rng, identity, self.spawn)
         sync = Sync(
@@ -118,6 +122,7 @@ class Workspace:
             self.reader,
             self.writer,
             self.manifests,
+            pace,
             name,
         )
         self.desks = Desks(sync, self.keeper, least_free)

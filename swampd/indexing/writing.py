@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from swampd.indexing.manifests import Manifests
     from swampd.indexing.reading import HeadReader
     from swampd.locking.lease import Lease
-    from swampd.ports import Clock, Journal, ObjectStore, Rng
+    from swampd.ports import Journal, Rng
 
 log = structlog.get_logger()
 
@@ -43,10 +43,9 @@ class HeadWriter:
 
     def __init__(
         self,
-        store: ObjectStore,
+        writer: Writer,
         keys: Keys,
         journal: Journal,
-        clock: Clock,
         rng: Rng,
         reader: HeadReader,
         manifests: Manifests,
@@ -55,7 +54,7 @@ class HeadWriter:
         self._keys = keys
         self._journal = journal
         self._rng = rng
-        self._writer = Writer(store, clock, rng)
+        self._writer = writer
         self._reader = reader
         self._manifests = manifests
         self._name = writer_name

@@ -17,12 +17,13 @@ from swampd.domain.outcomes import Found, Missing, Unchanged
 from swampd.domain.values import Epoch, Scope, Token, Wid
 from swampd.errors import LockChanged, OutcomeUnknown, SchemaTooNew
 from swampd.locking import ledger
-from swampd.locking.cas import Fate, Landed, Refused, Write, Writer
+from swampd.locking.cas import Fate, Landed, Refused, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swampd.domain.layout import Keys
+    from swampd.locking.cas import Writer
     from swampd.ports import Clock, Journal, ObjectStore, Rng
 
 
@@ -35,13 +36,19 @@ class LockBook:
     """The lock records of one datastore, as this daemon reads and writes them."""
 
     def __init__(
-        self, store: ObjectStore, keys: Keys, journal: Journal, clock: Clock, rng: Rng
+        self,
+        store: ObjectStore,
+        keys: Keys,
+        journal: Journal,
+        clock: Clock,
+        rng: Rng,
+        writer: Writer,
     ) -> None:
         self._store = store
         self._keys = keys
         self._clock = clock
         self._rng = rng
-        self._writer = Writer(store, clock, rng)
+        self._writer = writer
         self.journal = journal
 
     def fresh_wid(self) -> Wid:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from swampd.domain.values import RemoteKey, Token
     from swampd.ports import Clock, ObjectStore, Rng
+    from swampd.waiting import Pace
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0
@@ -75,10 +76,11 @@ class Write:
 class Writer:
     """Sends conditional writes and finds out what became of them."""
 
-    def __init__(self, store: ObjectStore, clock: Clock, rng: Rng) -> None:
+    def __init__(self, store: ObjectStore, clock: Clock, rng: Rng, pace: Pace) -> None:
         self._store = store
         self._clock = clock
         self._rng = rng
+        self._pace = pace
 
     async def send(self, write: Write) -> Fate:
         """Send until the fate is known, the right to send is gone, or time is up.
@@ -89,6 +91,7 @@ class Writer:
         sendings = 0
         pause = FIRST_PAUSE_S
         while True:
+            await self._pace.turn(write.key)
             if not write.may_send():
                 return Unanswered("the lease lapsed") if sendings else NotSent()
             try:

@@ -170,10 +170,12 @@ async def drop_staged(sync: Sync, lease: Lease, staged: list[Wid]) -> None:
     """Delete staged copies that no head names any more; what stays is left to `compact`, and says
     nothing of the commit before."""
     for wid in staged:
+        key = sync.keys.staged(wid)
+        await sync.pace.turn(key)
         if not lease.may_act():
             return
         try:
-            await sync.store.delete(sync.keys.staged(wid))
+            await sync.store.delete(key)
         except SwampdError as error:
             log.warning("staged_left", scope=lease.scope, wid=wid, error=error.code)
 

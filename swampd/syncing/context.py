@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from swampd.indexing.reading import HeadReader
     from swampd.indexing.writing import HeadWriter
     from swampd.ports import Clock, FileTree, Journal, ObjectStore, Rng, Threads
+    from swampd.waiting import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Sync:
     reader: HeadReader
     writer: HeadWriter
     manifests: Manifests
+    pace: Pace
     workspace: str
     """Names this cache in its marker."""
     awaited: dict[int, float] = field(default_factory=dict, compare=False)

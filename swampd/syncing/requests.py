@@ -62,9 +62,11 @@ class PlainKeys:
         self._sync.awaited.update(dict.fromkeys(ids, until))
         return ids
 
-    async def _before_sending(self, request: int) -> None:
-        """No request is sent later than its intent says, or the horizon would end too early.  Not
-        durable: after a power cut the horizon counts anew."""
+    async def _before_sending(self, request: int, path: CachePath) -> None:
+        """The key's turn has come (L12) and the lease stands (L7).  No request is sent later than
+        its intent says, or the horizon would end too early.  Not durable: after a power cut the
+        horizon counts anew."""
+        await self._sync.pace.turn(self._sync.keys.payload(path))
         self._lease.demand()
         if self._sync.clock.now() > self._sync.awaited[request]:
             until = self._sync.clock.now() + AHEAD_S
@@ -114,7 +116,7 @@ class PlainKeys:
         ids = await self.begin([intent])
         answered: list[int] = []
         try:
-            await self._before_sending(ids[0])
+            await self._before_sending(ids[0], intent.path)
             outcome = await self._send(request())
             if not isinstance(outcome, Unknown):
                 answered = ids
@@ -126,7 +128,7 @@ class PlainKeys:
         self, path: CachePath, body: Body, mark: PayloadMark, request: int
     ) -> WriteOutcome:
         """Create-only PUT of a plain key whose intent is journalled by the caller, in a batch."""
-        await self._before_sending(request)
+        await self._before_sending(request, path)
         key = self._sync.keys.payload(path)
         return await self._send(self._sync.store.create(key, body, payload_metadata(path, mark)))
 

@@ -230,6 +230,7 @@ class Uploader:
         key = self._sync.keys.staged(wid)
         size = len(body) if isinstance(body, bytes) else body.size
         for _ in range(SENDINGS):
+            await self._sync.pace.turn(key)
             self._lease.demand()
             outcome = await self._sync.store.create(key, body, {})
             if isinstance(outcome, Applied):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from swampd import waiting
 from swampd.domain import heads, leases, planning, pointers
 from swampd.domain.entries import Entry, Tombstone
 from swampd.domain.leases import LockState, Sighting
@@ -43,6 +44,7 @@ from tests.sim.workloads import (
     NORMAL,
     OUTAGES,
     OWN_PATHS,
+    PACED,
     POWER_CUTS,
     RESENDS,
     Workload,
@@ -400,6 +402,15 @@ def pointers_first() -> Any:
     )
 
 
+def unpaced() -> Any:
+    """Keys are written as fast as it goes."""
+
+    async def turn(_self: object, _key: str) -> None:
+        return None
+
+    return _patched((waiting.Pace, "turn", turn))
+
+
 MUTANTS = (
     Mutant("steal_at_once", "lease", steal_at_once, 20),
     Mutant("no_second_look", "lease", no_second_look, 40),
@@ -409,6 +420,7 @@ MUTANTS = (
     Mutant("no_doubt_on_takeover", "lease", no_doubt_on_takeover, 10),
     Mutant("no_doubt_on_release", "lease", no_doubt_on_release, 20, LATE),
     Mutant("kept_across_reboot", "lease", kept_across_reboot, 20, POWER_CUTS),
+    Mutant("unpaced", "lease", unpaced, 5, PACED),
     Mutant("clock_stops_in_suspend", "lease", clock_stops_in_suspend, 20),
     Mutant("epoch_stays", "lease", epoch_stays, 10),
     Mutant("commit_without_cas", "payload", commit_without_cas, 40),

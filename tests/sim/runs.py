@@ -91,7 +91,12 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
 
 async def _main(seed: int, load: Workload, result: Result, holder: list[World]) -> None:
     nodes = random.Random(seed).choice((2, 2, 2, 3))
-    world = World(seed, nodes, conditional_delete=load.conditional_delete)
+    world = World(
+        seed,
+        nodes,
+        conditional_delete=load.conditional_delete,
+        write_interval_s=load.write_interval_s,
+    )
     holder.append(world)
     history, findings, log = History(), Findings(), checks.Log(world)
     result.counts = history.counts
@@ -137,10 +142,20 @@ def _hook(
     node.tree.before_step = hook
 
 
+def _crash(node: Node, history: History, *, power: bool) -> None:
+    """What a power cut takes back of a user's doing was not on the disk: it was not done."""
+    before = node.tree.files()
+    node.crash(power=power)
+    after = node.tree.files()
+    for name, path in tuple(history.left):
+        if name == node.name and before.get(path) != after.get(path):
+            history.left[name, path] = after.get(path)
+
+
 def _die(node: Node, history: History, load: Workload) -> None:
     """The process is killed in the middle of what it does; somebody starts it again."""
     chances = node.world.deaths
-    node.crash(power=chances.random() < load.power)
+    _crash(node, history, power=chances.random() < load.power)
     history.count("died_in_batch")
 
     def restart() -> None:
@@ -207,7 +222,7 @@ async def _break(world: World, load: Workload, history: History, log: Log) -> No
         match rng.choices(tuple(load.troubles), tuple(load.troubles.values()))[0]:
             case "crash":
                 power = rng.random() < load.power
-                node.crash(power=power)
+                _crash(node, history, power=power)
                 history.count("power_cut" if power else "crash")
                 await asyncio.sleep(rng.choice(load.down_s))
                 node.start()

@@ -71,6 +71,8 @@ class Workload:
     """Each path is edited at one machine only."""
     paths: tuple[str, ...] = PATHS
     conditional_delete: float = 0.8
+    write_interval_s: float = 0.0
+    """The store's least time between two writes of one key; it is one with generations then."""
     busy_s: float = 150.0
 
 
@@ -165,4 +167,7 @@ DEATHS: Final = Workload(
 )
 """Users write into files that are just being replaced, and the daemon dies between two renames."""
 
-LOADS: Final = (NORMAL, BREAKERS, OWN_PATHS, OUTAGES, RESENDS, LATE, POWER_CUTS, DEATHS)
+PACED: Final = Workload(name="paced", write_interval_s=1.0)
+"""The store takes one write a second of each key."""
+
+LOADS: Final = (NORMAL, BREAKERS, OWN_PATHS, OUTAGES, RESENDS, LATE, POWER_CUTS, DEATHS, PACED)

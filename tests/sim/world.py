@@ -259,6 +259,7 @@ class World:
         nodes: int,
         dialect: Dialect | None = None,
         conditional_delete: float = 0.8,
+        write_interval_s: float = 0.0,
     ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
@@ -268,10 +269,15 @@ class World:
         """Users and faults are about."""
         self.boots: dict[tuple[str, int], BootId] = {}
         """The boot of each life, by machine and number."""
+        if write_interval_s:
+            dialect = Dialect.GCS
         if dialect is None:
             dialect = self.rng.choice((Dialect.S3, Dialect.GCS))
         conditional = self.rng.random() < conditional_delete
-        objects = MemoryObjects(dialect, StoreCapabilities(conditional, server_copy=True))
+        able = StoreCapabilities(
+            conditional, server_copy=True, least_write_interval_s=write_interval_s
+        )
+        objects = MemoryObjects(dialect, able)
         self.keys = Keys()
         layout = Layout(SCHEMA, DATASTORE, "ready", Wid("0" * 32))
         objects.create(self.keys.layout, encode_layout(layout), {})

@@ -29,6 +29,7 @@ def check_log(world: World, log: Log, history: History) -> None:
     """What holds of the log so far, whatever is under way."""
     log.update()
     leases.check_locks(world, log)
+    leases.check_paced(world)
     leases.check_released_in_doubt(log)
     leases.check_sent_in_time(world, log)
     heads.check_heads(log)

@@ -37,6 +37,19 @@ def check_holders(world: World) -> None:
                 fail("L6", f"{name} {want} e{one.epoch} and {other_name} {other} e{two.epoch}")
 
 
+def check_paced(world: World) -> None:
+    """L12: between two writes of one key by one daemon lies the store's least interval."""
+    least = world.network.objects.capabilities.least_write_interval_s * ALMOST
+    if not least:
+        return
+    last: dict[tuple[str, int, str], float] = {}
+    for mutation in sorted(world.network.log, key=lambda mutation: mutation.sent_at):
+        by = (mutation.node, mutation.life, mutation.key)
+        if mutation.sent_at - last.get(by, -least) < least:
+            fail("L12", f"{mutation.key}: {by[0]}.{by[1]} wrote twice within {least:.2f} s")
+        last[by] = mutation.sent_at
+
+
 def check_locks(world: World, log: Log) -> None:
     """Each record's history, step by step."""
     for scope, history in log.locks.items():
