@@ -175,7 +175,7 @@ async def _do_nothing(node: Node) -> None:
     """S11: doing it again writes nothing, settling aside; a pull of nothing is one conditional
     read a scope, a push of nothing no request at all."""
     workspace = _life(node).workspace
-    while workspace.keeper.held:  # a settlement is under way
+    while workspace.keeper.held:  # noqa: ASYNC110 - a settlement is under way
         await asyncio.sleep(1.0)
     asker = Asker(Owner(f"{node.name}-idle"))
     written = len(node.world.network.log)
