@@ -428,7 +428,7 @@ MUTANTS = (
     Mutant("tombstone_without_head", "payload", tombstone_without_head, 60),
     Mutant("redo_dropped_unseen", "payload", redo_dropped_unseen, 60),
     Mutant("recent_ignored", "payload", recent_ignored, 40, OWN_PATHS),
-    Mutant("resend_rejection_believed", "payload", resend_rejection_believed, 40, RESENDS),
+    Mutant("resend_rejection_believed", "payload", resend_rejection_believed, 80, RESENDS),
     Mutant("commit_intent_not_journalled", "payload", commit_intent_not_journalled, 40, OWN_PATHS),
     Mutant("unknown_reported_failed", "payload", unknown_reported_failed, 40, OUTAGES),
     Mutant("half_applied_head", "payload", half_applied_head, 10),
@@ -441,6 +441,6 @@ MUTANTS = (
     Mutant("size_only", "local", size_only, 20),
     Mutant("base_before_commit", "local", base_before_commit, 40, OUTAGES),
     Mutant("placements_not_journalled", "local", placements_not_journalled, 30, DEATHS),
-    Mutant("not_synced_before_rename", "local", not_synced_before_rename, 40),
+    Mutant("not_synced_before_rename", "local", not_synced_before_rename, 80),
     Mutant("pointers_first", "local", pointers_first, 40),
 )
