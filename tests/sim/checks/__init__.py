@@ -1,6 +1,6 @@
 """The invariants of PROTOCOLS section 9: a module a topic, a function an invariant or a few.
 
-Every check can fail: `tests/sim/mutants.py` shows a broken engine for each family.
+Every check can fail: `tests/sim/mutants/` shows a broken engine for each family.
 """
 
 from __future__ import annotations
