@@ -220,3 +220,8 @@ def tree(root: Path) -> dict[str, tuple[bytes, bool, int]]:
 def quoted(*words: str) -> str:
     """Words for a shell."""
     return shlex.join(words)
+
+
+def contents(machine: Machine) -> dict[str, bytes]:
+    """The bytes of every file of its cache."""
+    return {name: row[0] for name, row in machine.files().items()}

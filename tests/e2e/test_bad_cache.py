@@ -1,4 +1,4 @@
-"""A cache that is not what the daemon left: emptied, removed, restored, full, written to meanwhile.
+"""A cache that is not what the daemon left: emptied, removed, restored, written to meanwhile.
 
 Whatever happens to it, nothing that is in the store is lost, and nothing that is only here.
 """
@@ -12,11 +12,11 @@ import stat
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.machines import BIN, finished, tree, until
+from tests.e2e.machines import BIN, contents, finished, tree, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 MANY: Final = 30
 """Files enough for the limit on deletes."""
-
-
-def contents(machine: Machine) -> dict[str, bytes]:
-    return {name: row[0] for name, row in machine.files().items()}
 
 
 def problems(machine: Machine) -> dict[str, str]:
@@ -380,61 +376,3 @@ def test_a_file_that_is_replaced_while_it_is_pushed_is_never_mixed(pair: Pair) -
     b.ok("pull")
     assert contents(b) == contents(a)
     assert list(contents(b)) == ["data/replaced"]
-
-
-# --- a full disk --------------------------------------------------------------------------------
-
-
-@contextmanager
-def small_disk(machine: Machine, options: str) -> Iterator[Any]:
-    """A tmpfs as the cache; yields what changes its limits."""
-    cache = machine.cache
-    cache.mkdir(parents=True, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o"]
-    subprocess.run([*mount, options, "tmpfs", cache], check=True)
-    try:
-        yield lambda fresh: subprocess.run([*mount, f"remount,{fresh}", cache], check=True)
-    finally:
-        machine.run("daemon", "stop")
-        subprocess.run(["umount", "-l", cache], check=True)
-
-
-@pytest.mark.needs_root
-def test_a_nearly_full_disk_halts_pulls_and_not_pushes(pair: Pair) -> None:
-    a, b, _ = pair
-    a.write("data/f", "from a")
-    a.ok("push")
-    with small_disk(b, "size=100m") as remount:
-        refused = b.run("pull", "--json")
-        assert refused.code == 6
-        assert refused.json["error"]["fields"]["halt"] == "low_space"
-        assert "200 MiB" in refused.err
-        assert contents(b) == {}
-        b.write("other/g", "from b")
-        b.ok("push", "other")
-        a.ok("pull")
-        assert (a.cache / "other/g").read_text() == "from b"
-        remount("size=300m")
-        b.ok("pull")
-        assert contents(b) == contents(a)
-
-
-@pytest.mark.needs_root
-def test_a_disk_that_fills_up_while_pulling_loses_nothing(pair: Pair) -> None:
-    a, b, store = pair
-    for number in range(100):
-        a.write(f"data/f{number:03}", str(number))
-    a.ok("push")
-    with small_disk(b, "size=400m,nr_inodes=60") as remount:
-        b.write("data/mine", "from b")
-        refused = b.run("pull", "--json")
-        assert (refused.code, refused.json["error"]["code"]) == (6, "low_space"), refused
-        assert "free some space" in refused.err
-        assert contents(b)["data/mine"] == b"from b"
-        assert len(tree(store)) == 100
-        remount("size=400m,nr_inodes=1000")
-        b.ok("pull")
-        b.ok("push")
-        a.ok("pull")
-        assert contents(b) == contents(a)
-        assert len(contents(a)) == 101

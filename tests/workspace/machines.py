@@ -20,6 +20,7 @@ from swampd.domain.values import DatastoreId, Wid
 from swampd.journal.database import open_journal
 from swampd.locking.holds import Owner
 from swampd.stores.directory import DirectoryStore
+from swampd.syncing import local_ledger
 from swampd.threads import BoundedThreads
 from swampd.workspace import Asker, Ports, Workspace
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from swampd.domain.states import PathState
     from swampd.domain.values import Scope
 
 DATASTORE = DatastoreId("e" * 32)
@@ -146,3 +148,17 @@ async def machine(home: Path, name: str, store_dir: Path) -> AsyncIterator[Machi
             await running
     await journal.close()
     threads.close()
+
+
+@asynccontextmanager
+async def two_machines(home: Path) -> AsyncIterator[tuple[Machine, Machine]]:
+    """Machines `a` and `b` on one store, `home`/store."""
+    store = home / "store"
+    async with machine(home, "a", store) as a, machine(home, "b", store) as b:
+        yield a, b
+
+
+async def shown(one: Machine) -> dict[str, tuple[PathState, str]]:
+    """What `status` would show of paths: states and details."""
+    found = await one.workspace.ports.journal.read(local_ledger.states)
+    return {path: (state, detail) for path, _, state, detail in found}

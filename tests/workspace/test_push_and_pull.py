@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,35 +18,18 @@ from swampd.domain.values import CachePath, Scope, Sha256, Wid
 from swampd.errors import StoreDenied, StoreUnavailable
 from swampd.reporting import report
 from swampd.syncing import ledger, local_ledger
-from swampd.syncing.conflicts import Side
 from swampd.syncing.pushing import PushKind
 from swampd.syncing.requests import PlainKeys
-from tests.workspace.machines import machine
+from tests.workspace.machines import machine, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from swampd.ports import Transaction
     from tests.workspace.machines import Machine
 
 D = Scope("d")
-
-
-@asynccontextmanager
-async def _two(home: Path) -> AsyncIterator[tuple[Machine, Machine]]:
-    store = home / "store"
-    async with machine(home, "a", store) as a, machine(home, "b", store) as b:
-        yield a, b
-
-
-def _run(work: Coroutine[object, object, None]) -> None:
-    asyncio.run(work)
-
-
-async def _shown(one: Machine) -> dict[str, tuple[PathState, str]]:
-    found = await one.workspace.ports.journal.read(local_ledger.states)
-    return {path: (state, detail) for path, _, state, detail in found}
 
 
 # --- a commit that is made is told as made ------------------------------------------------------
@@ -77,7 +58,7 @@ def test_a_mirror_that_fails_does_not_fail_the_push(
             assert (await a.push("d")).done[D].mirror_pending == 0
             assert (tmp_path / "store/d/f").read_bytes() == b"2"
 
-    _run(main())
+    asyncio.run(main())
 
 
 def _but_control(one: Machine, instead: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,129 +84,7 @@ def test_a_push_that_finds_another_cache_claims_before_it_looks(tmp_path: Path) 
             journal = a.workspace.ports.journal
             assert await journal.read(lambda tx: local_ledger.join_claimed(tx, D))
 
-    _run(main())
-
-
-# --- the order of a pull ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def moves(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every rename of a placer, in order."""
-    found: list[str] = []
-
-    def spy(name: str, at: int) -> None:
-        real = getattr(LocalTree, name)
-
-        def call(self: LocalTree, *args: Any) -> Any:
-            found.append(args[at])
-            return real(self, *args)
-
-        monkeypatch.setattr(LocalTree, name, call)
-
-    spy("place_new", 1)
-    spy("exchange", 1)
-    spy("move_to_tmp", 0)
-    return found
-
-
-def test_pointers_come_after_what_they_name(tmp_path: Path, moves: list[str]) -> None:
-    async def main() -> None:
-        async with _two(tmp_path) as (a, b):
-            a.write("d/v2/sub/g", b"1")
-            a.write("d/v2/h", b"1")
-            a.write("d/v2/latest", b"sub")
-            a.write("d/latest", b"v2")
-            await a.push()
-            await b.pull()
-            assert moves == ["d/v2/h", "d/v2/sub/g", "d/v2/latest", "d/latest"]
-
-    _run(main())
-
-
-def test_new_files_come_before_replaced_ones(tmp_path: Path, moves: list[str]) -> None:
-    async def main() -> None:
-        async with _two(tmp_path) as (a, b):
-            a.write("d/a", b"1")
-            a.write("d/m", b"1")
-            await a.push()
-            await b.pull()
-            moves.clear()
-            a.write("d/a", b"2")
-            a.write("d/m", b"2")
-            a.write("d/b", b"1")
-            a.write("d/z", b"1")
-            await a.push()
-            await b.pull()
-            assert moves == ["d/b", "d/z", "d/a", "d/m"]
-
-    _run(main())
-
-
-def test_a_pointer_goes_before_what_it_names(tmp_path: Path, moves: list[str]) -> None:
-    async def main() -> None:
-        async with _two(tmp_path) as (a, b):
-            a.write("d/2024/x", b"1")
-            a.write("d/2024/latest", b"old")
-            a.write("d/latest", b"2024")
-            await a.push()
-            await b.pull()
-            moves.clear()
-            shutil.rmtree(a.cache / "d/2024")
-            (a.cache / "d/latest").unlink()
-            await a.push()
-            await b.pull()
-            assert moves == ["d/latest", "d/2024/latest", "d/2024/x"]
-
-    _run(main())
-
-
-def test_while_a_pointer_waits_what_it_still_names_stays(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with _two(tmp_path) as (a, b):
-            a.write("d/v1/x", b"1")
-            a.write("d/latest", b"v1")
-            await a.push()
-            await b.pull()
-            b.write("d/v2/y", b"mine")
-            a.write("d/v2/y", b"theirs")
-            a.write("d/latest", b"v2")
-            shutil.rmtree(a.cache / "d/v1")
-            await a.push()
-            pulled = (await b.pull()).done[D]
-            assert pulled.conflicts == ["d/v2/y"]
-            assert pulled.held == dict.fromkeys(("d/latest", "d/v1/x"), PathState.HELD_BACK)
-            assert (b.cache / "d/latest").read_bytes() == b"v1"
-            assert (b.cache / "d/v1/x").exists()
-
-    _run(main())
-
-
-def test_a_push_keeps_what_the_pointer_names_that_waits(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with _two(tmp_path) as (a, b):
-            a.write("d/v1/x", b"1")
-            a.write("d/other", b"1")
-            a.write("d/latest", b"v1")
-            await a.push()
-            await b.pull()
-            a.write("d/v2/y", b"theirs")
-            await a.push()
-            b.write("d/v2/y", b"mine")
-            b.write("d/latest", b"v2")
-            shutil.rmtree(b.cache / "d/v1")
-            (b.cache / "d/other").unlink()
-            pushed = (await b.push("d")).done[D]
-            assert pushed.conflicts == ["d/v2/y"]
-            assert pushed.deleted == 1
-            assert pushed.held == dict.fromkeys(("d/latest", "d/v1/x"), PathState.HELD_BACK)
-            assert (tmp_path / "store/d/v1/x").exists()
-            await b.workspace.desks.resolver.resolve(CachePath("d/v2/y"), Side.OURS)
-            pushed = (await b.push("d")).done[D]
-            assert pushed.whole
-            assert (pushed.sent, pushed.deleted) == (2, 1)
-
-    _run(main())
+    asyncio.run(main())
 
 
 # --- what could not be looked at ----------------------------------------------------------------
@@ -259,7 +118,7 @@ def test_an_unreadable_directory_holds_back_its_pointer(
             assert (await a.push("d")).done[D].whole
             assert (tmp_path / "store/d/latest").exists()
 
-    _run(main())
+    asyncio.run(main())
 
 
 def test_a_name_that_cannot_travel_holds_back_the_pointer_to_its_directory(tmp_path: Path) -> None:
@@ -276,7 +135,7 @@ def test_a_name_that_cannot_travel_holds_back_the_pointer_to_its_directory(tmp_p
             (a.cache / "d/v2/a\\b").unlink()
             assert (await a.push("d")).done[D].whole
 
-    _run(main())
+    asyncio.run(main())
 
 
 def test_names_that_are_never_synced_are_counted(tmp_path: Path) -> None:
@@ -291,7 +150,7 @@ def test_names_that_are_never_synced_are_counted(tmp_path: Path) -> None:
             await a.push()
             assert (await report(a.workspace)).never_synced == 1
 
-    _run(main())
+    asyncio.run(main())
 
 
 # --- a file that is written meanwhile -----------------------------------------------------------
@@ -326,7 +185,7 @@ def test_an_edit_between_survey_and_upload_is_planned_again(
                 assert (tmp_path / "store" / path).read_bytes() == b"edit 2"
             assert (await a.push("d")).done[D].kind is PushKind.NOTHING
 
-    _run(main())
+    asyncio.run(main())
 
 
 def test_a_file_that_never_rests_is_busy_and_the_rest_is_sent(
@@ -343,7 +202,7 @@ def test_a_file_that_never_rests_is_busy_and_the_rest_is_sent(
             assert pushed.sent == 1
             assert not (tmp_path / "store/d/f").exists()
 
-    _run(main())
+    asyncio.run(main())
 
 
 def test_an_edit_that_is_taken_back_meanwhile_is_not_sent(
@@ -359,7 +218,7 @@ def test_an_edit_that_is_taken_back_meanwhile_is_not_sent(
             assert pushed.kind is PushKind.NOTHING
             assert pushed.whole
 
-    _run(main())
+    asyncio.run(main())
 
 
 # --- a key that the store refuses ---------------------------------------------------------------
@@ -377,7 +236,7 @@ def test_one_refused_key_does_not_fail_the_rest(tmp_path: Path) -> None:
             assert pushed.kind is PushKind.COMMITTED
             assert pushed.sent == 1
             assert pushed.held == {"d/k/inner": PathState.REFUSED_NAME}
-            state, detail = (await _shown(a))["d/k/inner"]
+            state, detail = (await shown(a))["d/k/inner"]
             assert state is PathState.REFUSED_NAME
             assert detail
             journal = a.workspace.ports.journal
@@ -386,7 +245,7 @@ def test_one_refused_key_does_not_fail_the_rest(tmp_path: Path) -> None:
             (store / "d/k").unlink()
             assert (await a.push("d")).done[D].whole
 
-    _run(main())
+    asyncio.run(main())
 
 
 # --- requests that are sent late ----------------------------------------------------------------
@@ -439,4 +298,4 @@ def test_a_request_that_is_sent_late_is_awaited_from_then_on(tmp_path: Path) -> 
             assert not sync.awaited
             await a.workspace.release(hold)
 
-    _run(main())
+    asyncio.run(main())
