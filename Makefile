@@ -50,14 +50,14 @@ lint: setup check-proto
 	$(BIN)/lint-imports --no-logo
 
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not long' $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not long and not servers' $(ARGS)
 
 test-long: setup
-	@$(BIN)/python -m pytest -m long --timeout=$(CI_BUDGET_S) $(ARGS) || { \
+	@$(BIN)/python -m pytest -m 'long and not servers' --timeout=$(CI_BUDGET_S) $(ARGS) || { \
 	  code=$$?; [ $$code -eq 5 ] || exit $$code; echo 'test-long: there is no long test yet'; }
 
 test-servers: setup
-	@echo 'test-servers: the suites on second, independent servers are not built yet'
+	$(BIN)/python -m pytest -m servers --timeout=300 $(ARGS)
 
 # Runs `python -m $(2)` if it exists, else says what is missing.
 define run_if_built

@@ -1,0 +1,42 @@
+"""Clients of a server under test, with no retries and nothing of this machine's settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from types_boto3_s3 import S3Client
+
+BUCKET: Final = "bucket"
+REGION: Final = "us-east-1"
+SECRET: Final = "not-secret"  # noqa: S105 (nobody checks it)
+
+
+def s3_client(url: str, access_key: str = "tester", agent: str = "") -> S3Client:
+    """A boto3 client of the server at `url`, which says `agent` in its user agent."""
+    session = boto3.session.Session(access_key, SECRET, region_name=REGION)
+    config = Config(
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path"},
+        user_agent_extra=agent,
+        connect_timeout=10,
+        read_timeout=30,
+        max_pool_connections=64,
+    )
+    return session.client("s3", endpoint_url=url, config=config)
+
+
+def refusal(call: Callable[[], object]) -> tuple[int, str]:
+    """The status and the code of the error that `call` meets; (200, "") without one."""
+    try:
+        call()
+    except ClientError as error:
+        answer = error.response
+        return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
+    return 200, ""
