@@ -116,6 +116,18 @@ class StoreRefused(ConfigError):
     code = "store_refused"
 
 
+class NoBucket(ConfigError):
+    """The bucket that the configuration names is not there."""
+
+    code = "no_bucket"
+
+
+class WrongRegion(ConfigError):
+    """The bucket is in another region than the one that was asked."""
+
+    code = "wrong_region"
+
+
 class CacheInUse(ConfigError):
     """Another daemon serves this cache."""
 
@@ -153,12 +165,32 @@ class StoreUnavailable(SwampdError):
     """The store did not answer, or answered that it cannot now."""
 
     code = "store_unavailable"
+    retry_after_s: float | None = None
+    """So long the store asked us to wait."""
 
 
 class StoreDenied(SwampdError):
     """The store refused our rights."""
 
     code = "store_denied"
+
+
+class NoCredentials(StoreDenied):
+    """No link of the chain had credentials for the store."""
+
+    code = "no_credentials"
+
+
+class CredentialsRefused(StoreDenied):
+    """The store knows the credentials to be wrong or expired."""
+
+    code = "credentials_refused"
+
+
+class NotSupported(SwampdError):
+    """The store says that it cannot do this at all."""
+
+    code = "not_supported"
 
 
 class KeyRefused(SwampdError):
@@ -283,6 +315,8 @@ TABLE: Final[dict[str, Meaning]] = {
     "not_a_swampd_datastore": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
     "schema_too_new": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
     "store_refused": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
+    "no_bucket": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
+    "wrong_region": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
     "cache_in_use": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
     "workspace_clash": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
     "journal_too_new": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
@@ -290,6 +324,9 @@ TABLE: Final[dict[str, Meaning]] = {
     "unsafe_location": Meaning("FAILED_PRECONDITION", EXIT_CONFIG),
     "store_unavailable": Meaning("UNAVAILABLE", EXIT_ERROR),
     "store_denied": Meaning("PERMISSION_DENIED", EXIT_CREDENTIALS),
+    "no_credentials": Meaning("UNAUTHENTICATED", EXIT_CREDENTIALS),
+    "credentials_refused": Meaning("UNAUTHENTICATED", EXIT_CREDENTIALS),
+    "not_supported": Meaning("FAILED_PRECONDITION", EXIT_ERROR),
     "key_refused": Meaning("FAILED_PRECONDITION", EXIT_ERROR),
     "damaged_object": Meaning("DATA_LOSS", EXIT_ERROR),
     "lock_busy": Meaning("ABORTED", EXIT_LOCK),

@@ -14,7 +14,7 @@ from swampd.domain.layout import CONTROL, SCHEMA, Layout
 from swampd.domain.outcomes import Applied, Found
 from swampd.domain.values import DatastoreId, RemoteKey, Wid
 from swampd.errors import DamagedObject, NoLayout, NotADatastore, SchemaTooNew, StoreUnavailable
-from swampd.stores.probe import probe
+from swampd.stores.probe import require_kept
 
 if TYPE_CHECKING:
     from swampd.domain.layout import Keys
@@ -86,8 +86,7 @@ async def set_up(first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng) 
     known = await read_layout(first, keys)
     if known is None:
         await refuse_populated(first, keys)
-    report = await probe(first, second, keys, rng)
-    report.require()
+    report = await require_kept(first, second, keys, rng)
     if known is not None:
         return Made(known.datastore_id, created=False, report=report)
     layout = Layout(SCHEMA, DatastoreId(rng.uuid()), _READY, Wid(rng.uuid()))

@@ -29,7 +29,7 @@ from swampd.errors import BadRequest, Halted, UnsafeLocation
 from swampd.journal.database import open_journal
 from swampd.journal.opening import Quarantined
 from swampd.layouts import require_layout
-from swampd.stores.probe import probe
+from swampd.stores.probe import require_kept
 from swampd.stores.registry import open_store
 from swampd.workspace import Ports, Workspace
 
@@ -128,7 +128,7 @@ async def open_workspace(world: World, located: Located) -> Opened:
         layout = await require_layout(store, keys)
         second = open_store(chosen.type, chosen.config, world.store_threads)
         try:
-            (await probe(store, second, keys, world.rng)).require()
+            await require_kept(store, second, keys, world.rng)
         finally:
             await second.close()
         opening.callback((await threads.io(lambda: CacheLock.take(located.cache))).close)

@@ -38,7 +38,7 @@ class StoreCapabilities:
     conditional_delete: bool
     """`delete_if` is honoured (atomic or not is the store's own promise)."""
     server_copy: bool
-    """`copy_to` is there."""
+    """`copy_to` is there, and its condition is honoured."""
     side_by_side: int = 8
     """So many requests at a time pay off: a local folder gains nothing from threads in a queue."""
     least_write_interval_s: float = 0.0
@@ -57,11 +57,38 @@ class SealedFile:
 Body = bytes | SealedFile
 
 
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What of its capabilities a store was found not to keep."""
+
+    conditional_delete: bool = False
+    server_copy: bool = False
+    parts: bool = False
+
+
 class Sink(Protocol):
     """Where the bytes of a large `get` go, in order; called from a worker thread."""
 
     def __call__(self, chunk: bytes) -> None:
         """Take the next bytes."""
+
+
+class PartStore(Protocol):
+    """Writes objects in parts; nobody sees anything of one before it is completed."""
+
+    async def begin(self, key: RemoteKey, metadata: Mapping[str, str]) -> str:
+        """Begin to write an object; the upload's id.  Raises like a read."""
+
+    async def send(self, key: RemoteKey, upload: str, number: int, body: bytes) -> str:
+        """Send a part (numbers from 1; only the last may be under 5 MiB); what `complete` wants
+        of it.  Sending it again is safe.  Raises like a read."""
+
+    async def complete(self, key: RemoteKey, upload: str, parts: Sequence[str]) -> WriteOutcome:
+        """Make the object of all parts, in order, if there is none at this key."""
+
+    async def abort(self, key: RemoteKey, upload: str) -> None:
+        """Throw the parts away: the upload cannot be completed any more.  One that is completed or
+        gone is left as it is.  Raises like a read."""
 
 
 class ObjectStore(Protocol):
@@ -117,6 +144,13 @@ class ObjectStore(Protocol):
     ) -> WriteOutcome:
         """Copy on the server to `target` if it has this token (None: if there is none), with new
         metadata (capability `server_copy`).  A missing source is Rejected."""
+
+    @property
+    def parts(self) -> PartStore | None:
+        """For writing an object in parts; None where any body is written at once."""
+
+    def narrow(self, lacking: Lacking) -> None:
+        """Go on without what the probe found not to be kept here."""
 
     async def list(self, prefix: RemoteKey, after: str | None = None) -> Page:
         """Keys that start with `prefix` (a string prefix), in UTF-8 byte order, at most 1,000,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from swampd.domain.outcomes import Found, Missing, Page, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
-    from swampd.ports import Body, Sink, Threads
+    from swampd.ports import Body, Lacking, Sink, Threads
     from swampd.stores.folder.writing import Condition
 
 T = TypeVar("T")
@@ -57,6 +57,18 @@ class DirectoryStore:
     def capabilities(self) -> StoreCapabilities:
         """Everything; writes of one key may follow each other at once."""
         return CAPABILITIES
+
+    @property
+    def parts(self) -> None:
+        """Any body is written at once."""
+        return None
+
+    def narrow(self, lacking: Lacking) -> None:
+        """It keeps all of its capabilities: a probe that says otherwise found a bug.
+
+        Raises AssertionError.
+        """
+        raise AssertionError(lacking)
 
     async def get(
         self, key: RemoteKey, *, if_token: Token | None = None, sink: Sink | None = None

@@ -39,7 +39,7 @@ from swampd.stores.bodies import CHUNK, whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from swampd.ports import Body, Sink
+    from swampd.ports import Body, Lacking, Sink
 
 PAGE_ROWS: Final = 1000
 LONGEST_KEY: Final = 1024
@@ -227,6 +227,18 @@ class MemoryStore:
     def capabilities(self) -> StoreCapabilities:
         """As the objects were made."""
         return self._objects.capabilities
+
+    @property
+    def parts(self) -> None:
+        """Any body is written at once."""
+        return None
+
+    def narrow(self, lacking: Lacking) -> None:
+        """It keeps what it was made to keep: a probe that says otherwise found a bug.
+
+        Raises AssertionError.
+        """
+        raise AssertionError(lacking)
 
     async def get(
         self, key: RemoteKey, *, if_token: Token | None = None, sink: Sink | None = None

@@ -3,6 +3,7 @@
 Run at set-up and at every start, through two connections, on scratch objects of its own.  Each
 check asks for something that must happen or must be refused, and then looks whether it did or was:
 an answer alone would not show a store that ignores conditions.  It cannot be switched off.
+The last checks are of what a store may lack: then the engine does without (`Lacking`).
 
 Limits: it sees what two connections from one machine can see.  A store that breaks its word only
 under load, or between machines, passes.
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
 from swampd.domain.outcomes import Applied, Found, Rejected, Unknown
 from swampd.domain.values import Wid
-from swampd.errors import StoreRefused, StoreUnavailable, SwampdError
+from swampd.errors import NotSupported, StoreRefused, StoreUnavailable, SwampdError
+from swampd.ports import Lacking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +39,12 @@ class Check(Enum):
     REPLACE_STALE = "replacing with an old token is refused"
     REPLACE_MISSING = "replacing an object that is not there is refused"
     DELETE_STALE = "deleting with an old token is refused"
+    COPY = "a copy on the server is refused where its condition does not hold"
+    PARTS = "an object sent in parts is refused where something is"
+
+
+OPTIONAL: Final = frozenset({Check.DELETE_STALE, Check.COPY, Check.PARTS})
+"""What a store may lack; deletes on condition it may lack, but not ignore."""
 
 
 class Verdict(Enum):
@@ -56,6 +64,8 @@ LOSS: Final[Mapping[Check, str]] = {
     Check.REPLACE_STALE: "two machines could commit over each other, and one's files would be lost",
     Check.REPLACE_MISSING: "a late write could bring back what was deleted",
     Check.DELETE_STALE: "a late delete could remove what another machine has just written",
+    Check.COPY: "nothing: large files are sent again instead",
+    Check.PARTS: "nothing: large files are sent in one piece instead",
 }
 
 
@@ -74,6 +84,16 @@ class ProbeReport:
                 return f"{self.store} does not keep: {check.value}; {LOSS[check]}"
         return None
 
+    @property
+    def lacking(self) -> Lacking:
+        """What the store does not have, or does not keep."""
+        gone = {c for c, v in self.verdicts.items() if v is Verdict.NOT_SUPPORTED}
+        return Lacking(
+            conditional_delete=Check.DELETE_STALE in gone,
+            server_copy=Check.COPY in gone,
+            parts=Check.PARTS in gone,
+        )
+
     def require(self) -> None:
         """Raise errors.StoreRefused for a store that must not be used."""
         if self.refused:
@@ -82,6 +102,21 @@ class ProbeReport:
                 hint="use a store with conditional writes that are strongly consistent",
                 store=self.store,
             )
+
+
+async def require_kept(
+    first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng
+) -> ProbeReport:
+    """Probe, and let both go on without what the store lacks.
+
+    Raises errors.StoreRefused for a store that must not be used, and as `probe` does.
+    """
+    report = await probe(first, second, keys, rng)
+    report.require()
+    if report.lacking != Lacking():
+        first.narrow(report.lacking)
+        second.narrow(report.lacking)
+    return report
 
 
 async def probe(first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng) -> ProbeReport:
@@ -107,6 +142,7 @@ class _Probe:
         self._rng = rng
         self._key = keys.probe(Wid(rng.uuid()))
         self._absent = keys.probe(Wid(rng.uuid()))
+        self._target = keys.probe(Wid(rng.uuid()))
         self._verdicts = dict.fromkeys(Check, Verdict.NOT_RUN)
         self._check = Check.CREATE
 
@@ -118,7 +154,7 @@ class _Probe:
 
     async def clean_up(self) -> None:
         """Delete the scratch objects; a store that is away keeps them, and nobody reads them."""
-        for key in (self._key, self._absent):
+        for key in (self._key, self._absent, self._target):
             with suppress(SwampdError):
                 await self._first.delete(key)
 
@@ -145,8 +181,55 @@ class _Probe:
         self._begin(Check.DELETE_STALE)
         if not one.capabilities.conditional_delete:
             self._verdicts[self._check] = Verdict.NOT_SUPPORTED
+        else:
+            await self._stale_delete(key, old, body)
+        for check, attempt in ((Check.COPY, self._copies), (Check.PARTS, self._parts)):
+            self._begin(check)
+            try:
+                kept = await attempt(key, old, body)
+            except NotSupported:
+                kept = False
+            self._verdicts[check] = Verdict.KEPT if kept else Verdict.NOT_SUPPORTED
+
+    async def _stale_delete(self, key: RemoteKey, old: Token, body: bytes) -> None:
+        try:
+            outcome = await self._first.delete_if(key, old)
+        except NotSupported:
+            self._verdicts[self._check] = Verdict.NOT_SUPPORTED
             return
-        await self._must_bounce(await one.delete_if(key, old), two, key, body)
+        await self._must_bounce(outcome, self._second, key, body)
+
+    async def _copies(self, key: RemoteKey, old: Token, body: bytes) -> bool:
+        """Does a copy land where it may, and nowhere else?"""
+        one, two = self._first, self._second
+        if not one.capabilities.server_copy:
+            return False
+        if not isinstance(await one.copy_to(key, self._target, None, {"probe": "1"}), Applied):
+            return False
+        found = await two.get(self._target)
+        if not (isinstance(found, Found) and found.body == body and "probe" in found.metadata):
+            return False
+        again = await two.copy_to(key, self._target, None, {})
+        stale = await one.copy_to(key, self._target, old, {})
+        after = await two.head(self._target)
+        kept = isinstance(after, Found) and "probe" in after.metadata
+        return kept and isinstance(again, Rejected) and isinstance(stale, Rejected)
+
+    async def _parts(self, key: RemoteKey, _: Token, body: bytes) -> bool:
+        """Is an object in parts refused where something is?"""
+        parts = self._first.parts
+        if parts is None:
+            return False
+        upload = await parts.begin(key, {})
+        try:
+            part = await parts.send(key, upload, 1, body + b"in parts")
+            outcome = await parts.complete(key, upload, [part])
+        finally:
+            with suppress(SwampdError):
+                await parts.abort(key, upload)
+        found = await self._second.get(key)
+        kept = isinstance(found, Found) and found.body == body
+        return kept and isinstance(outcome, Rejected)
 
     def _begin(self, check: Check) -> bytes:
         """Go on to a check; bytes that were never written before."""

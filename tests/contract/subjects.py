@@ -7,10 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from swampd.domain.datastores import CloudEnvironment, S3Settings
 from swampd.domain.outcomes import Applied
 from swampd.domain.values import RemoteKey, Token
 from swampd.stores.directory import DirectoryStore
 from swampd.stores.memory import Dialect, MemoryObjects, MemoryStore
+from swampd.stores.probe import Check
+from swampd.stores.s3.store import S3Store
+from tests.servers.clients import credentials_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +30,7 @@ B = RemoteKey("data/b.yaml")
 META = {"swampd": "1 w 7 d", "swampd-sha256": "f" * 64}
 STRANGE = Token("no-such-token", "0")
 
-KINDS = ("memory-s3", "memory-gcs", "directory")
+KINDS = ("memory-s3", "memory-gcs", "directory", "s3-moto")
 
 
 class PoolThreads:
@@ -62,6 +66,13 @@ class Subject:
     store: ObjectStore
     other: ObjectStore
     tokens_come_back: bool
+    lacks: frozenset[Check] = frozenset({Check.PARTS})
+    holds_newlines: bool = True
+    """False for a server that cannot have a line end in a key."""
+
+    def can_hold(self, name: str) -> bool:
+        """Can the server have this key?"""
+        return self.holds_newlines or "\n" not in name
 
 
 def make_subject(kind: str, folder: Path, threads: PoolThreads) -> Subject:
@@ -94,3 +105,12 @@ class Pieces:
 
     def __call__(self, chunk: bytes) -> None:
         self.chunks.append(chunk)
+
+
+def s3_subject(url: str, bucket: str, home: Path) -> Subject:
+    """A bucket of moto behind this endpoint, through two connections."""
+    settings = S3Settings(bucket, region="us-east-1", endpoint=url, force_path_style=True)
+    environment = CloudEnvironment(shared_credentials_file=str(credentials_file(home)))
+    one, two = (S3Store(settings, environment) for _ in range(2))
+    lacks = frozenset({Check.COPY})
+    return Subject(one, two, tokens_come_back=True, lacks=lacks, holds_newlines=False)

@@ -40,6 +40,9 @@ ODD = [
 def test_an_odd_key_is_a_key(subject: Subject, name: str) -> None:
     async def run() -> None:
         odd = key(name)
+        if not subject.can_hold(name):
+            assert not isinstance(await subject.store.create(odd, b"body", META), Applied)
+            return
         token = applied(await subject.store.create(odd, b"body", META))
         assert await subject.other.get(odd) == Found(token, 4, META, b"body")
         assert await names(subject.store) == [name]
@@ -54,13 +57,14 @@ def test_an_odd_key_is_a_key(subject: Subject, name: str) -> None:
 
 def test_odd_keys_are_all_apart(subject: Subject) -> None:
     async def run() -> None:
-        for index, name in enumerate(ODD):
+        odd = [name for name in ODD if subject.can_hold(name)]
+        for index, name in enumerate(odd):
             applied(await subject.store.create(key(name), str(index).encode(), {}))
-        for index, name in enumerate(ODD):
+        for index, name in enumerate(odd):
             found = await subject.store.get(key(name))
             assert isinstance(found, Found)
             assert found.body == str(index).encode()
-        assert await names(subject.store) == sorted(ODD, key=str.encode)
+        assert await names(subject.store) == sorted(odd, key=str.encode)
 
     asyncio.run(run())
 

@@ -12,6 +12,7 @@ from swampd.domain.outcomes import Applied, Found, Missing, Rejected
 from swampd.domain.values import Sha256
 from swampd.errors import BadRequest
 from swampd.ports import SealedFile
+from swampd.stores.probe import Check
 from tests.contract.subjects import META, STRANGE, A, B, Subject, applied, key
 
 if TYPE_CHECKING:
@@ -157,8 +158,21 @@ def test_an_empty_body_is_an_object(subject: Subject) -> None:
     asyncio.run(run())
 
 
+def test_copy_that_the_store_lacks_is_a_bug_of_the_caller(subject: Subject) -> None:
+    async def run() -> None:
+        await subject.store.create(A, b"bytes", {})
+        assert subject.store.capabilities.server_copy == (Check.COPY not in subject.lacks)
+        if Check.COPY in subject.lacks:
+            with pytest.raises(NotImplementedError):
+                await subject.store.copy_to(A, B, None, {})
+
+    asyncio.run(run())
+
+
 def test_copy_to_a_free_key(subject: Subject) -> None:
     async def run() -> None:
+        if Check.COPY in subject.lacks:
+            return
         source = applied(await subject.store.create(A, b"bytes", {"a": "1"}))
         token = applied(await subject.store.copy_to(A, B, None, META))
         await holds(subject.other, B, token, b"bytes", META)
@@ -171,6 +185,8 @@ def test_copy_to_a_free_key(subject: Subject) -> None:
 
 def test_copy_over_an_object_needs_its_token(subject: Subject) -> None:
     async def run() -> None:
+        if Check.COPY in subject.lacks:
+            return
         await subject.store.create(A, b"bytes", {})
         old = applied(await subject.store.create(B, b"old", {}))
         assert await subject.store.copy_to(A, B, STRANGE, META) == Rejected()
@@ -183,6 +199,8 @@ def test_copy_over_an_object_needs_its_token(subject: Subject) -> None:
 
 def test_copy_of_a_missing_object_is_refused(subject: Subject) -> None:
     async def run() -> None:
+        if Check.COPY in subject.lacks:
+            return
         assert await subject.store.copy_to(A, B, None, {}) == Rejected()
         old = applied(await subject.store.create(B, b"old", {}))
         assert await subject.store.copy_to(A, B, old, {}) == Rejected()

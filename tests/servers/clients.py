@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from types_boto3_s3 import S3Client
 
@@ -30,6 +31,15 @@ def s3_client(url: str, access_key: str = "tester", agent: str = "") -> S3Client
         max_pool_connections=64,
     )
     return session.client("s3", endpoint_url=url, config=config)
+
+
+def credentials_file(home: Path, access_key: str = "tester") -> Path:
+    """A shared credentials file with one key, in this folder."""
+    file = home / "credentials"
+    file.write_text(
+        f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {SECRET}\n"
+    )
+    return file
 
 
 def refusal(call: Callable[[], object]) -> tuple[int, str]:

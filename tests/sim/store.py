@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from swampd.domain.outcomes import Mismatch, Missing, Page, Unchanged, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
-    from swampd.ports import Body, Sink, StoreCapabilities
+    from swampd.ports import Body, Lacking, Sink, StoreCapabilities
     from swampd.stores.memory import MemoryObjects
     from tests.sim.world import Life
 
@@ -83,6 +83,13 @@ class SimStore:
     @property
     def capabilities(self) -> StoreCapabilities:
         return self._net.objects.capabilities
+
+    @property
+    def parts(self) -> None:
+        return None
+
+    def narrow(self, lacking: Lacking) -> None:
+        raise AssertionError(lacking)
 
     def _is_cut_at(self, key: RemoteKey) -> bool:
         """Does an outage begin with this request?"""

@@ -1,0 +1,198 @@
+"""What an answer of the service means, whichever library brought it.
+
+The error *code* decides, not the status and not the library's class (section 2): a failed condition
+was seen with other statuses, and obstore calls 409 and 412 by one name.  What is not said clearly
+is UNCLEAR: for a write Unknown, for a read a failure to be tried again.
+
+Limits: obstore gives the code in its text only; a text without one is UNCLEAR.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from botocore import exceptions as boto_errors
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Meaning(Enum):
+    """What the service, or the way to it, says."""
+
+    NOT_THERE = "not there"
+    NO_BUCKET = "no such bucket"
+    CONDITION_FAILED = "the condition does not hold"
+    RACED = "somebody else was writing; nothing landed"
+    NOT_CHANGED = "not changed"
+    DENIED = "not allowed"
+    BAD_CREDENTIALS = "credentials refused"
+    NO_CREDENTIALS = "no credentials"
+    SKEWED = "the clocks differ"
+    OTHER_REGION = "another region"
+    NOT_SUPPORTED = "not supported"
+    BAD_REQUEST = "the request is refused as it is"
+    BUSY = "asked to slow down"
+    NOT_SENT = "no connection: nothing was sent"
+    UNCLEAR = "no clear answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An error answer, with what a message needs."""
+
+    meaning: Meaning
+    code: str
+    detail: str
+    retry_after_s: float | None = None
+    region: str = ""
+    """Where the bucket is, if the answer says so."""
+
+
+CODES: Final[Mapping[str, Meaning]] = {
+    "NoSuchKey": Meaning.NOT_THERE,
+    "NoSuchBucket": Meaning.NO_BUCKET,
+    "PreconditionFailed": Meaning.CONDITION_FAILED,
+    "ConditionalRequestConflict": Meaning.RACED,
+    "NotModified": Meaning.NOT_CHANGED,
+    "AccessDenied": Meaning.DENIED,
+    "AllAccessDisabled": Meaning.DENIED,
+    "AccountProblem": Meaning.DENIED,
+    "MethodNotAllowed": Meaning.DENIED,
+    "ExpiredToken": Meaning.BAD_CREDENTIALS,
+    "TokenRefreshRequired": Meaning.BAD_CREDENTIALS,
+    "InvalidToken": Meaning.BAD_CREDENTIALS,
+    "InvalidAccessKeyId": Meaning.BAD_CREDENTIALS,
+    "SignatureDoesNotMatch": Meaning.BAD_CREDENTIALS,
+    "InvalidSecurity": Meaning.BAD_CREDENTIALS,
+    "NotSignedUp": Meaning.BAD_CREDENTIALS,
+    "RequestTimeTooSkewed": Meaning.SKEWED,
+    "PermanentRedirect": Meaning.OTHER_REGION,
+    "TemporaryRedirect": Meaning.UNCLEAR,
+    "AuthorizationHeaderMalformed": Meaning.OTHER_REGION,
+    "IllegalLocationConstraintException": Meaning.OTHER_REGION,
+    "NotImplemented": Meaning.NOT_SUPPORTED,
+    "KeyTooLongError": Meaning.BAD_REQUEST,
+    "InvalidURI": Meaning.BAD_REQUEST,
+    "MetadataTooLarge": Meaning.BAD_REQUEST,
+    "EntityTooLarge": Meaning.BAD_REQUEST,
+    "SlowDown": Meaning.BUSY,
+    "ServiceUnavailable": Meaning.BUSY,
+    "TooManyRequests": Meaning.BUSY,
+    "RequestLimitExceeded": Meaning.BUSY,
+}
+
+_NOT_SENT: Final = (
+    boto_errors.EndpointConnectionError,
+    boto_errors.ConnectTimeoutError,
+    boto_errors.ProxyConnectionError,
+    boto_errors.SSLError,
+)
+_NO_CREDENTIALS: Final = (
+    boto_errors.NoCredentialsError,
+    boto_errors.PartialCredentialsError,
+    boto_errors.CredentialRetrievalError,
+    boto_errors.TokenRetrievalError,
+    boto_errors.SSOError,
+    boto_errors.ProfileNotFound,
+)
+_CODE: Final = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
+_MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
+_STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
+_REGION: Final = re.compile(r"<Region>([a-z0-9-]+)</Region>|expecting '([a-z0-9-]+)'")
+_OTHER_REGION_HINT: Final = re.compile("region", re.IGNORECASE)
+_LONGEST: Final = 300
+
+
+def from_boto(error: Exception, *, has_body: bool = True) -> Answer:
+    """What an exception of boto3 says.  `has_body`: the request is one whose answer has a body,
+    so that a bare status without a code says nothing (an answer to HEAD never has one)."""
+    if isinstance(error, ClientError):
+        return _from_response(error.response, has_body=has_body)
+    text = _short(str(error))
+    if isinstance(error, _NO_CREDENTIALS):
+        return Answer(Meaning.NO_CREDENTIALS, type(error).__name__, text)
+    if isinstance(error, _NOT_SENT):
+        return Answer(Meaning.NOT_SENT, type(error).__name__, text)
+    return Answer(Meaning.UNCLEAR, type(error).__name__, text)
+
+
+def _from_response(response: Mapping[str, object], *, has_body: bool) -> Answer:
+    error = _mapping(response.get("Error"))
+    about = _mapping(response.get("ResponseMetadata"))
+    headers = _mapping(about.get("HTTPHeaders"))
+    status = int(str(about.get("HTTPStatusCode") or 0))
+    code = str(error.get("Code") or status)
+    region = str(error.get("Region") or headers.get("x-amz-bucket-region") or "")
+    return _answer(
+        code,
+        status,
+        str(error.get("Message") or ""),
+        region=region,
+        retry_after=str(headers.get("retry-after") or ""),
+        has_body=has_body,
+    )
+
+
+def from_obstore(error: Exception) -> Answer:
+    """What an exception of obstore says, read from its text."""
+    text = str(error)
+    if "kind: Connect" in text:
+        return Answer(Meaning.NOT_SENT, "ConnectError", _first_line(text))
+    status = int(found[1]) if (found := _STATUS.search(text)) else 0
+    if status == _UNCHANGED:
+        return Answer(Meaning.NOT_CHANGED, "NotModified", "")
+    code = found[1] if (found := _CODE.search(text)) else str(status)
+    message = found[1] if (found := _MESSAGE.search(text)) else _first_line(text)
+    region = next(filter(None, found.groups()), "") if (found := _REGION.search(text)) else ""
+    return _answer(code, status, message, region=region, retry_after="", has_body=True)
+
+
+_UNCHANGED: Final = 304
+_BARE: Final[Mapping[int, Meaning]] = {
+    _UNCHANGED: Meaning.NOT_CHANGED,
+    301: Meaning.OTHER_REGION,
+    403: Meaning.DENIED,
+    404: Meaning.NOT_THERE,
+    412: Meaning.CONDITION_FAILED,
+}
+"""What a status says where no code can come with it."""
+
+
+def _answer(
+    code: str, status: int, message: str, *, region: str, retry_after: str, has_body: bool
+) -> Answer:
+    meaning = CODES.get(code)
+    if meaning is None and (not has_body or status == _UNCHANGED):
+        meaning = _BARE.get(status)
+    if meaning is None and status == _TOO_MANY:
+        meaning = Meaning.BUSY
+    if meaning is Meaning.OTHER_REGION and code == "AuthorizationHeaderMalformed":
+        meaning = meaning if _OTHER_REGION_HINT.search(message) else Meaning.BAD_CREDENTIALS
+    return Answer(meaning or Meaning.UNCLEAR, code, _short(message), _seconds(retry_after), region)
+
+
+_TOO_MANY: Final = 429
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return max(0.0, float(text))
+    except ValueError:  # absent, or a date: then our own pause is right
+        return None
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _first_line(text: str) -> str:
+    return _short(text.partition("\n")[0])
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST]

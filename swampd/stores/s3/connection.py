@@ -1,0 +1,129 @@
+"""A client of boto3 that sends each request once, as it is told to, and can be cut off.
+
+Keeps true: no retry of its own (section 2: a retry after a lost reply turns success into a false
+refusal), no `Expect: 100-continue` (a round trip more for each write), a time-out on everything,
+the operation's id in the user agent.  TLS is verified; a CA of one's own comes by AWS_CA_BUNDLE or
+the configuration file's `ca_bundle`.
+
+Limits: that a call's socket can be shut down from outside rests on where botocore keeps its pools;
+a test pins it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.awsrequest import (
+    AWSHTTPConnection,
+    AWSHTTPConnectionPool,
+    AWSHTTPSConnection,
+    AWSHTTPSConnectionPool,
+)
+from botocore.config import Config
+from botocore.handlers import add_expect_header
+
+from swampd import operation
+from swampd.stores.s3.calls import this_call
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+    from swampd.domain.datastores import S3Settings
+    from swampd.stores.s3.credentials import Chain
+
+DEFAULT_REGION: Final = "us-east-1"
+CONNECT_S: Final = 5.0
+PRODUCT: Final = "swampd"
+
+
+def agent() -> str:
+    """The user agent of a request that is sent now."""
+    return f"{PRODUCT} op/{operation.current()}"
+
+
+def region_of(settings: S3Settings, chain: Chain) -> str:
+    """Where the bucket is looked for."""
+    if settings.region:
+        return settings.region
+    found = chain.session().get_config_variable("region")
+    return str(found) if found else DEFAULT_REGION
+
+
+def new_client(settings: S3Settings, chain: Chain, connections: int) -> S3Client:
+    """A client for one bucket; safe to use from several threads.  Takes some 100 ms."""
+    style = {None: "auto", True: "path", False: "virtual"}[settings.force_path_style]
+    bucket_style: Any = {"addressing_style": style, "payload_signing_enabled": True}
+    config = Config(
+        retries={"total_max_attempts": 1},
+        connect_timeout=min(CONNECT_S, settings.request_timeout_ms / 1000),
+        read_timeout=settings.request_timeout_ms / 1000,
+        max_pool_connections=connections,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3=bucket_style,
+        tcp_keepalive=True,
+    )
+    session = boto3.Session(botocore_session=chain.session())
+    client: Any = session.client(
+        "s3",
+        region_name=region_of(settings, chain),
+        endpoint_url=settings.endpoint or None,
+        config=config,
+    )
+    events = client.meta.events
+    events.unregister("before-call.s3", add_expect_header)
+    events.register("before-parameter-build.s3", _never_redirect)
+    events.register("before-sign.s3", _name_operation)
+    _make_cuttable(client)
+    found: S3Client = client
+    return found
+
+
+def _never_redirect(context: Any, **_: object) -> None:
+    """A bucket elsewhere is said, not followed: obstore would not follow either."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _name_operation(request: Any, **_: object) -> None:
+    request.headers["User-Agent"] = agent()
+
+
+class _Plain(AWSHTTPConnection):
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        _announce(self)
+        return super().request(*args, **kwargs)
+
+    def connect(self) -> None:
+        super().connect()
+        _announce(self)
+
+
+class _Secure(AWSHTTPSConnection):
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        _announce(self)
+        return super().request(*args, **kwargs)
+
+    def connect(self) -> None:
+        super().connect()
+        _announce(self)
+
+
+def _announce(connection: Any) -> None:
+    call = this_call()
+    if call is not None and connection.sock is not None:
+        call.uses(connection.sock)
+
+
+class _PlainPool(AWSHTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(AWSHTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
+def _make_cuttable(client: Any) -> None:
+    """Let every connection tell the call that uses it of its socket."""
+    pools = client._endpoint.http_session._manager.pool_classes_by_scheme  # noqa: SLF001
+    pools.update({"http": _PlainPool, "https": _SecurePool})

@@ -1,0 +1,145 @@
+"""Bytes through obstore: create-only writes of small bodies, and reads.  Every method blocks.
+
+Each request is sent once.  Whatever is no plain success is told by `answers`; a create that is not
+clearly refused is Unknown, and the caller reads back.
+
+Limits: obstore spells keys its own way; `can_spell` says which keys it spells as we do.  The user
+agent belongs to a connection pool, so each operation has a pool of its own; the last few are kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import obstore
+from obstore.store import S3Store as Bucket
+
+from swampd import operation
+from swampd.domain.outcomes import Applied, Found, Mismatch, Missing, Unknown
+from swampd.domain.values import Token
+from swampd.stores.s3.answers import Answer, Meaning, from_obstore
+from swampd.stores.s3.connection import CONNECT_S, agent, region_of
+from swampd.stores.s3.faults import Action, Faults
+from swampd.stores.s3.metadata import from_headers, to_headers
+from swampd.stores.s3.outcomes import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from swampd.domain.datastores import S3Settings
+    from swampd.domain.outcomes import WriteOutcome
+    from swampd.stores.s3.credentials import Chain
+
+POOLS: Final = 4
+_STANDARD: Final = frozenset(
+    {"Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language"}
+)
+
+
+def can_spell(key: str) -> bool:
+    """Does obstore send this key as it is?  It drops a slash at an end and refuses empty segments,
+    dots and control characters (one such key fails a whole listing)."""
+    return key.isprintable() and not any(part in {"", ".", ".."} for part in key.split("/"))
+
+
+class Payload:
+    """One bucket, through obstore."""
+
+    def __init__(self, settings: S3Settings, chain: Chain, faults: Faults) -> None:
+        self._settings = settings
+        self._chain = chain
+        self._faults = faults
+        self._lock = threading.Lock()
+        self._pools: OrderedDict[tuple[str, int], Bucket] = OrderedDict()
+        self._region = ""
+
+    def create(self, key: str, body: bytes, metadata: Mapping[str, str]) -> WriteOutcome:
+        """Write if nothing is there."""
+        try:
+            done = obstore.put(
+                self._bucket(),
+                key,
+                body,
+                mode="create",
+                attributes=to_headers(metadata),
+                use_multipart=False,
+            )
+        except Exception as error:  # noqa: BLE001 - obstore has no common ancestor of errors
+            return written(from_obstore(error), self._faults, Action.WRITE, key)
+        e_tag = done["e_tag"]
+        if e_tag is None:
+            return Unknown("the service gave the new object no e_tag")
+        return Applied(Token(e_tag.strip('"')))
+
+    def get(self, key: str, if_token: Token | None) -> Found | Missing | Mismatch:
+        """The whole object."""
+        options: Any = {"if_match": f'"{if_token.e_tag}"'} if if_token is not None else {}
+        try:
+            got = obstore.get(self._bucket(), key, options=options)
+            body = got.bytes().to_bytes()
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._not_read(from_obstore(error), key)
+        meta, said = got.meta, got.attributes
+        named = {str(name): str(value) for name, value in said.items() if name not in _STANDARD}
+        token = Token((meta["e_tag"] or "").strip('"'))
+        return Found(token, len(body), from_headers(named), body)
+
+    def _not_read(self, answer: Answer, key: str) -> Missing | Mismatch:
+        if answer.meaning is Meaning.NOT_THERE:
+            return Missing()
+        if answer.meaning is Meaning.CONDITION_FAILED:
+            return Mismatch()
+        raise self._faults.error(answer, Action.READ, key)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._lock:
+            self._pools.clear()
+
+    def _bucket(self) -> Bucket:
+        """The pool of the operation that is under way, with the credentials of now."""
+        key = (operation.current(), self._chain.generation)
+        with self._lock:
+            found = self._pools.get(key)
+            if found is None:
+                found = self._pools[key] = self._open()
+                while len(self._pools) > POOLS:
+                    self._pools.popitem(last=False)
+            else:
+                self._pools.move_to_end(key)
+            return found
+
+    def _open(self) -> Bucket:
+        settings = self._settings
+        self._region = self._region or region_of(settings, self._chain)
+        virtual = not (settings.force_path_style or (settings.endpoint and not _hosts(settings)))
+        where: dict[str, Any] = {}
+        if settings.endpoint:
+            where["endpoint"] = _with_bucket(settings) if virtual else settings.endpoint
+        return Bucket(
+            settings.bucket,
+            region=self._region,
+            virtual_hosted_style_request=virtual and "." not in settings.bucket,
+            client_options={
+                "allow_http": settings.endpoint.startswith("http://"),
+                "user_agent": agent(),
+                "connect_timeout": timedelta(seconds=CONNECT_S),
+                "timeout": timedelta(milliseconds=settings.request_timeout_ms),
+            },
+            retry_config={"max_retries": 0},
+            credential_provider=self._chain.for_obstore,
+            **where,
+        )
+
+
+def _hosts(settings: S3Settings) -> bool:
+    """Is the bucket in the host's name at this endpoint?"""
+    return settings.force_path_style is False
+
+
+def _with_bucket(settings: S3Settings) -> str:
+    scheme, _, host = settings.endpoint.partition("://")
+    return f"{scheme}://{settings.bucket}.{host}"

@@ -1,0 +1,257 @@
+"""`S3Store`: a bucket as the port `ObjectStore` wants it.
+
+What decides is sent through boto3, what is many and small through obstore:
+
+| request | by |
+|---|---|
+| lock, head, layout; replace; delete; copy; list; head | boto3: the answer's code decides |
+| create of bytes elsewhere; get of an object that is not large | obstore |
+| a sealed body; a get into a sink; parts | boto3: it can be cut off |
+| any key that obstore does not spell as we do | boto3 |
+
+Keeps section 2: each request is sent once.  Credentials that the service refuses are looked up anew
+and the request, of which nothing landed, is sent with the new ones.
+
+Limits: a token is the ETag, which comes back when the bytes do; versions of a bucket are not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
+
+from swampd.domain.layout import CONTROL
+from swampd.domain.outcomes import Mismatch, Unchanged
+from swampd.domain.paths import KEY_LIMIT
+from swampd.errors import CredentialsRefused, KeyRefused
+from swampd.ports import SealedFile, StoreCapabilities
+from swampd.stores.s3.calls import Call, Calls
+from swampd.stores.s3.control import Control
+from swampd.stores.s3.credentials import Chain
+from swampd.stores.s3.faults import Faults
+from swampd.stores.s3.parts import Parts
+from swampd.stores.s3.payload import Payload, can_spell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from swampd.domain.datastores import CloudEnvironment, S3Settings
+    from swampd.domain.outcomes import Found, Missing, Page, WriteOutcome
+    from swampd.domain.values import RemoteKey, Token
+    from swampd.ports import Body, Lacking, Sink
+
+    class Run(Protocol):
+        """Runs a blocking call."""
+
+        async def __call__(self, work: Callable[[Call], T]) -> T:
+            """Its answer."""
+
+
+T = TypeVar("T")
+
+THREADS: Final = 64
+"""More side by side gain nothing in one process."""
+_EXACT: Final = tuple(f"{CONTROL}/{area}" for area in ("locks/", "heads/", "layout.json", "probe/"))
+
+
+class S3Store:
+    """One connection to a bucket."""
+
+    def __init__(self, settings: S3Settings, environment: CloudEnvironment) -> None:
+        self._chain = Chain(environment)
+        faults = Faults(settings, environment, self._chain)
+        self._name = faults.name
+        self._exact = tuple(
+            f"{settings.prefix}/{area}" if settings.prefix else area for area in _EXACT
+        )
+        threads = min(THREADS, max(settings.pull_concurrency, settings.push_concurrency))
+        self._calls = Calls(threads, "s3")
+        self._control = Control(settings, self._chain, faults, threads)
+        self._parts = Parts(self._control, settings, faults)
+        self._payload = Payload(settings, self._chain, faults)
+        self._capabilities = StoreCapabilities(
+            conditional_delete=True, server_copy=True, side_by_side=threads
+        )
+        self._writes_parts = True
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self._name
+
+    @property
+    def capabilities(self) -> StoreCapabilities:
+        """All that S3 has, less what the probe did not find here."""
+        return self._capabilities
+
+    @property
+    def parts(self) -> InParts | None:
+        """See `ports.ObjectStore`."""
+        return InParts(self._run, self._parts) if self._writes_parts else None
+
+    def narrow(self, lacking: Lacking) -> None:
+        """See `ports.ObjectStore`."""
+        self._writes_parts = self._writes_parts and not lacking.parts
+        self._capabilities = replace(
+            self._capabilities,
+            conditional_delete=not lacking.conditional_delete,
+            server_copy=not lacking.server_copy,
+        )
+
+    def identity(self) -> tuple[str, str]:
+        """The link of the chain that gave the credentials, and whose they are."""
+        return self._chain.identity()
+
+    # --- reads --------------------------------------------------------------------------------
+
+    async def get(
+        self, key: RemoteKey, *, if_token: Token | None = None, sink: Sink | None = None
+    ) -> Found | Missing | Mismatch:
+        """See `ports.ObjectStore`."""
+        _accepted(key)
+
+        def work(call: Call) -> Found | Missing | Mismatch:
+            if sink is None and self._is_payload(key):
+                return self._payload.get(key, if_token)
+            into = call.sink(sink) if sink is not None else None
+            found = self._control.get(key, if_token=if_token, sink=into)
+            return _no_unchanged(found)
+
+        return await self._run(work)
+
+    async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
+        """See `ports.ObjectStore`."""
+        _accepted(key)
+        return _no_mismatch(await self._run(lambda _: self._control.get(key, unless=token)))
+
+    async def head(self, key: RemoteKey) -> Found | Missing:
+        """See `ports.ObjectStore`."""
+        _accepted(key)
+        return await self._run(lambda _: self._control.head(key))
+
+    async def list(self, prefix: RemoteKey, after: str | None = None) -> Page:
+        """See `ports.ObjectStore`."""
+        return await self._run(lambda _: self._control.list(prefix, after))
+
+    # --- writes -------------------------------------------------------------------------------
+
+    async def put(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
+        """See `ports.ObjectStore`."""
+        _accepted(key)
+        return await self._run(lambda _: self._control.put(key, body, metadata))
+
+    async def create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
+        """See `ports.ObjectStore`."""
+        _accepted(key)
+
+        def work(_: Call) -> WriteOutcome:
+            if isinstance(body, SealedFile) or not self._is_payload(key):
+                return self._control.put(key, body, metadata, create=True)
+            return self._payload.create(key, body, metadata)
+
+        return await self._run(work)
+
+    async def replace(
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> WriteOutcome:
+        """See `ports.ObjectStore`."""
+        _accepted(key)
+        return await self._run(lambda _: self._control.put(key, body, metadata, token=token))
+
+    async def delete(self, key: RemoteKey) -> WriteOutcome:
+        """See `ports.ObjectStore`."""
+        _accepted(key)
+        return await self._run(lambda _: self._control.delete(key))
+
+    async def delete_if(self, key: RemoteKey, token: Token) -> WriteOutcome:
+        """See `ports.ObjectStore`."""
+        _accepted(key)
+        if not self._capabilities.conditional_delete:
+            raise NotImplementedError("delete_if")
+        return await self._run(lambda _: self._control.delete(key, token))
+
+    async def copy_to(
+        self,
+        source: RemoteKey,
+        target: RemoteKey,
+        token: Token | None,
+        metadata: Mapping[str, str],
+    ) -> WriteOutcome:
+        """See `ports.ObjectStore`."""
+        _accepted(source)
+        _accepted(target)
+        if not self._capabilities.server_copy:
+            raise NotImplementedError("copy_to")
+        return await self._run(lambda _: self._control.copy(source, target, token, metadata))
+
+    async def close(self) -> None:
+        """Cut what is under way and let go of the connections."""
+        self._calls.close()
+        self._control.close()
+        self._payload.close()
+
+    # ------------------------------------------------------------------------------------------
+
+    def _is_payload(self, key: str) -> bool:
+        return not key.startswith(self._exact) and can_spell(key)
+
+    async def _run(self, work: Callable[[Call], T]) -> T:
+        try:
+            return await self._calls.run(work)
+        except CredentialsRefused:
+            if not await self._calls.run(lambda _: self._chain.look_again()):
+                raise
+        return await self._calls.run(work)
+
+
+class InParts:
+    """The same bucket as a `ports.PartStore`."""
+
+    def __init__(self, run: Run, parts: Parts) -> None:
+        self._run = run
+        self._parts = parts
+
+    async def begin(self, key: RemoteKey, metadata: Mapping[str, str]) -> str:
+        """See `ports.PartStore`."""
+        _accepted(key)
+        return await self._run(lambda _: self._parts.begin(key, metadata))
+
+    async def send(self, key: RemoteKey, upload: str, number: int, body: bytes) -> str:
+        """See `ports.PartStore`."""
+        return await self._run(lambda _: self._parts.send(key, upload, number, body))
+
+    async def complete(self, key: RemoteKey, upload: str, parts: Sequence[str]) -> WriteOutcome:
+        """See `ports.PartStore`."""
+        return await self._run(lambda _: self._parts.complete(key, upload, parts))
+
+    async def abort(self, key: RemoteKey, upload: str) -> None:
+        """See `ports.PartStore`."""
+        await self._run(lambda _: self._parts.abort(key, upload))
+
+
+def _accepted(key: RemoteKey) -> None:
+    """Raise errors.KeyRefused for a key that is empty, over 1,024 bytes or not UTF-8."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError as error:
+        raise KeyRefused(f"the key {key!r} is not UTF-8", key=ascii(key)) from error
+    if not 0 < size <= KEY_LIMIT:
+        raise KeyRefused(
+            f"the key {key!r} has {size} bytes; 1 to {KEY_LIMIT} are possible", key=key
+        )
+
+
+def _no_unchanged(found: Found | Missing | Mismatch | Unchanged) -> Found | Missing | Mismatch:
+    if isinstance(found, Unchanged):
+        _never()
+    return found
+
+
+def _no_mismatch(found: Found | Missing | Mismatch | Unchanged) -> Found | Missing | Unchanged:
+    if isinstance(found, Mismatch):
+        _never()
+    return found
+
+
+def _never() -> NoReturn:
+    raise AssertionError("the read had no such condition")
