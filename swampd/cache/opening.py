@@ -3,7 +3,8 @@
 Keeps true: S10 no escape by link or name; S9 nothing outside the cache.  A path is resolved in one
 openat2 (BENEATH, NO_SYMLINKS), or on kernels without it component by component, each opened
 O_NOFOLLOW from the one before: either way a link that is swapped in during the walk is refused,
-never followed.
+never followed.  Threads that need the directory of a name and threads that remove empty ones take
+turns: what one has made is there until it has put its file in.
 
 Names go to the kernel as UTF-8 whatever the locale says.  Limits: the path to the root itself may
 contain links, it is the user's own choice where the cache is.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +32,7 @@ NOT_THERE: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG
 """What opening says where nothing of ours is: no name, or a file or a link for a parent."""
 
 ATTEMPTS: Final = 8
-"""How often a parent that somebody removes again and again is made."""
+"""How often a parent that another process removes again and again is made."""
 
 DIRECTORY_MODE: Final = 0o777
 PRIVATE_MODE: Final = 0o700
@@ -56,13 +58,17 @@ def encoded(name: str) -> bytes:
 
 
 class Root:
-    """The root of a cache, opened once.  No state changes but by `close`."""
+    """The root of a cache, opened once.
+
+    No state changes but by `close`, and but for whose turn it is to need or remove directories.
+    """
 
     def __init__(self, location: Path) -> None:
         """Open a directory that is there; raises OSError."""
         self.location: Final = location.absolute()
         self.descriptor = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._resolves_beneath: Final = _resolves_beneath(self.descriptor)
+        self._turn: Final = threading.Lock()
 
     def close(self) -> None:
         """Let go of the descriptor; later calls fail with EBADF."""
@@ -82,11 +88,20 @@ class Root:
             os.close(descriptor)
 
     @contextmanager
-    def parent(self, path: str, *, make: int | None = None) -> Iterator[tuple[int, bytes]]:
+    def parent(self, path: str) -> Iterator[tuple[int, bytes]]:
         """The directory that a path is in, open for the block, and the name in it."""
         above, name = split(path)
         base = encoded(name)
-        with self.directory(above, make=make) as descriptor:
+        with self.directory(above) as descriptor:
+            yield descriptor, base
+
+    @contextmanager
+    def kept_parent(self, path: str, *, make: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """The same, and no thread removes it during the block, which has to be short; with `make`
+        it is made with this mode."""
+        above, name = split(path)
+        base = encoded(name)
+        with self._turn, self.directory(above, make=make) as descriptor:
             yield descriptor, base
 
     def lstat(self, path: str) -> os.stat_result:
@@ -113,7 +128,7 @@ class Root:
         above = path.split("/")[:-1]
         while len(above) > spared:
             try:
-                with self.parent("/".join(above)) as (directory, name):
+                with self._turn, self.parent("/".join(above)) as (directory, name):
                     os.rmdir(name, dir_fd=directory)
             except FileNotFoundError:
                 pass

@@ -211,12 +211,12 @@ class PrivateArea:
                 copy = conflict_place(path, taken=taken, blocked=blocked)
                 place = f"{PRIVATE}/{CONFLICTS}/{copy}"
                 try:
-                    with self._root.parent(place, make=PRIVATE_MODE) as (target, target_name):
+                    with self._root.kept_parent(place, make=PRIVATE_MODE) as (target, target_name):
                         self._renames.move(source, base, target, target_name)
                 except FileExistsError:
                     taken += 1
                 except FileNotFoundError:
-                    # Another thread dropped the last copy in this directory: make it again.
+                    # Another process removed the empty directory since: make it again.
                     vanished += 1
                     if vanished == ATTEMPTS:
                         raise

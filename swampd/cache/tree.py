@@ -7,8 +7,8 @@ Keeps true:
 - S4: an error is never reported as "nothing there".  `stat`, `children` and `marker` raise OSError
   where they cannot know; `scan` yields `Unreadable`.
 
-All methods may be called from several threads at once: the object holds only a descriptor and two
-facts about the file system.
+All methods may be called from several threads at once: the object holds only a descriptor, two
+facts about the file system, and whose turn it is to need or remove directories.
 
 Limits: Linux.  A mount point inside the cache is BLOCKED for placement.  Sealed copies are the
 caller's: `drop_tmp` with the last part of their location.  An operation whose `tmp/<name>` is not
@@ -173,10 +173,10 @@ class LocalTree:
         with self._source(name) as (tmp, base):
             for _ in range(ATTEMPTS):
                 try:
-                    with self._root.parent(path, make=DIRECTORY_MODE) as (parent, target):
+                    with self._root.kept_parent(path, make=DIRECTORY_MODE) as (parent, target):
                         self._renames.move(tmp, base, parent, target)
                 except FileNotFoundError:
-                    # Somebody removed the empty parent since: make it again.
+                    # Another process removed the empty parent since: make it again.
                     continue
                 except FileExistsError:
                     return self._what_is_in_the_way(path)
@@ -194,7 +194,7 @@ class LocalTree:
         """
         with self._source(name, or_aside=True) as (tmp, base):
             try:
-                with self._root.parent(path) as (parent, target):
+                with self._root.kept_parent(path) as (parent, target):
                     self._renames.swap(tmp, base, parent, target)
             except renaming.Overtaken as overtaken:
                 self._private.to_conflicts(TMP, overtaken.aside.decode(), path)

@@ -7,7 +7,6 @@ import errno
 import os
 import socket
 import stat
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -671,31 +670,6 @@ def test_what_says_nothing_about_the_path_is_raised(
     monkeypatch.setattr(syscalls, "rename", fail)
     with pytest.raises(OSError, match="Input/output"):
         world.place("n", "f")
-
-
-def test_threads_that_make_and_prune_the_same_directories_lose_nothing(world: World) -> None:
-    workers, rounds = 4, 25
-    start = threading.Barrier(workers)
-    answers: list[PlaceProblem | None] = []
-
-    def work(worker: int) -> None:
-        start.wait()
-        for number in range(rounds):
-            name, path = f"n{worker}-{number}", f"a/b/c/f{worker}"
-            world.stage(name, b"")
-            answers.append(world.place(name, path))
-            answers.append(world.tree.move_to_tmp(CachePath(path), name))
-            world.tree.prune_empty(CachePath(path))
-            world.tree.tmp_to_conflicts(name, CachePath("a/f"))
-
-    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(answers) == {None}
-    assert world.user.files() == {}
-    assert len(world.user.private_files()) == workers * rounds
 
 
 # --- the private area -------------------------------------------------------------------------
