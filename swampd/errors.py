@@ -176,7 +176,7 @@ class StoreDenied(SwampdError):
 
 
 class NoCredentials(StoreDenied):
-    """No link of the chain had credentials for the store."""
+    """There are none for the store that the daemon may use for this client."""
 
     code = "no_credentials"
 

@@ -22,7 +22,7 @@ from swampd import locations
 from swampd.cache.tree import LocalTree
 from swampd.cachelock import CacheLock
 from swampd.config.repo import load_repo
-from swampd.domain.layout import Keys
+from swampd.domain.datastores import CloudEnvironment
 from swampd.domain.markers import decode_marker
 from swampd.domain.states import Halt
 from swampd.errors import BadRequest, Halted, UnsafeLocation
@@ -65,10 +65,8 @@ class Located:
 
     @property
     def store_place(self) -> str:
-        """What tells one store from another: its spelling, with every link resolved."""
-        return (
-            f"{self.config.datastore.type}:{os.path.realpath(self.config.datastore.settings.path)}"
-        )
+        """What tells one store from another."""
+        return self.config.datastore.place
 
 
 @dataclass(slots=True)
@@ -121,12 +119,13 @@ async def open_workspace(world: World, located: Located) -> Opened:
     Raises NoLayout, NotADatastore, SchemaTooNew, StoreRefused, StoreUnavailable, StoreDenied,
     CacheInUse, JournalTooNew, JournalFailed, Halted (another datastore), UnsafeLocation.
     """
-    threads, keys, chosen = world.threads, Keys(), located.config.datastore
+    threads, chosen = world.threads, located.config.datastore
+    keys, environment = chosen.keys, CloudEnvironment()
     async with AsyncExitStack() as opening:
-        store = open_store(chosen.type, chosen.config, world.store_threads)
+        store = open_store(chosen.settings, environment, world.store_threads)
         opening.push_async_callback(store.close)
         layout = await require_layout(store, keys)
-        second = open_store(chosen.type, chosen.config, world.store_threads)
+        second = open_store(chosen.settings, environment, world.store_threads)
         try:
             await require_kept(store, second, keys, world.rng)
         finally:

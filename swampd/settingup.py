@@ -13,17 +13,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from swampd import locations
-from swampd.config.datastore import (
-    DIRECTORY,
-    DatastoreConfig,
-    Source,
-    Whereabouts,
-    parse_spelling,
-    resolve,
-)
+from swampd.config import directory
+from swampd.config.datastore import DatastoreConfig, Source, parse_spelling, resolve
+from swampd.config.directory import Whereabouts
 from swampd.config.editing import write_datastore
 from swampd.config.repo import RepoConfig, RepoFile, read_repo_file
-from swampd.domain.layout import Keys
+from swampd.domain.datastores import CloudEnvironment, DirectorySettings
 from swampd.errors import BadRequest, ConfigError, NoRepo
 from swampd.layouts import set_up
 from swampd.opening import Choice, Located, locate
@@ -32,6 +27,7 @@ from swampd.stores.registry import open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from swampd.domain.datastores import StoreSettings
     from swampd.layouts import Made
     from swampd.opening import World
     from swampd.serving import Workspaces
@@ -59,13 +55,14 @@ async def set_up_repo(workspaces: Workspaces, repo: Path, folder: str | None) ->
     file = await world.threads.io(lambda: _read(repo))
     chosen = _chosen(world, repo, file, folder)
     _refuse_clash(workspaces, file, chosen)
-    await world.threads.io(lambda: _make_folder(chosen.settings.path))
+    await world.threads.io(lambda: _prepare(chosen.settings))
+    environment = CloudEnvironment()
     async with AsyncExitStack() as stack:
-        first = open_store(chosen.type, chosen.config, world.store_threads)
+        first = open_store(chosen.settings, environment, world.store_threads)
         stack.push_async_callback(first.close)
-        second = open_store(chosen.type, chosen.config, world.store_threads)
+        second = open_store(chosen.settings, environment, world.store_threads)
         stack.push_async_callback(second.close)
-        made = await set_up(first, second, Keys(), world.rng)
+        made = await set_up(first, second, chosen.keys, world.rng)
     await world.threads.io(lambda: write_datastore(repo, chosen))
     log.info("datastore_set_up", store=str(chosen), created=made.created, repo=str(repo))
     return SetUp(await locate(world, Choice(str(repo))), made)
@@ -81,7 +78,7 @@ def _read(repo: Path) -> RepoFile:
 def _chosen(world: World, repo: Path, file: RepoFile, folder: str | None) -> DatastoreConfig:
     whereabouts = Whereabouts(repo, world.environ)
     if folder is not None:
-        return parse_spelling(f"{DIRECTORY}:{folder}", Source.OPTION, whereabouts)
+        return parse_spelling(f"{directory.TYPE}:{folder}", Source.OPTION, whereabouts)
     if file.datastore is None:
         raise ConfigError(
             f"{repo / locations.REPO_FILE} names no datastore, and none was given",
@@ -98,6 +95,12 @@ def _refuse_clash(workspaces: Workspaces, file: RepoFile, chosen: DatastoreConfi
     world = workspaces.world
     cache = locations.repo_cache(file.repo_id, world.environ).resolve()
     workspaces.at(Located(RepoConfig(file.path, file.repo_id, chosen), cache))
+
+
+def _prepare(settings: StoreSettings) -> None:
+    """What has to be there before the store is opened."""
+    if isinstance(settings, DirectorySettings):
+        _make_folder(settings.path)
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,8 +11,10 @@ import stat
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from swampd.config.datastore import Source
 from swampd.config.repo import RepoId, read_repo_file
 from swampd.config.source import read_text
+from swampd.config.spelling import to_block
 from swampd.config.splicing import with_datastore
 from swampd.errors import ConfigError, NoRepo
 from swampd.locations import REPO_FILE, check_repo_id
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 def write_datastore(repo: Path, datastore: DatastoreConfig, repo_id: str | None = None) -> RepoId:
     """Make `.swamp.yaml` in the directory `repo` name this datastore; the repoId it has then.
 
-    Keys of the former store go; `exclude` and the like stay.  A repoId that is there stays; where
+    Keys of the former store go; `exclude` and the like stay.  A store that this file itself named
+    stays as it is spelt.  A repoId that is there stays; where
     there is none `repo_id` is written, or a fresh one.  Nothing is written when the file says all
     that already.  Raises ConfigError for a file that cannot be edited or is changed by somebody
     else meanwhile, and when `repo_id` is not the one that is there.
@@ -46,7 +49,7 @@ def write_datastore(repo: Path, datastore: DatastoreConfig, repo_id: str | None 
                 path=str(path),
             )
     chosen = RepoId(there or repo_id or str(uuid4()))
-    store = {"type": datastore.type, "path": str(datastore.settings.path)}
+    store = None if datastore.source is Source.FILE else to_block(datastore.settings)
     new = with_datastore(text, store, None if there else chosen, path)
     if new != text:
         _replace(path, text, new)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType
 
-from swampd.config.datastore import Whereabouts, resolve
+from swampd.config.datastore import resolve
+from swampd.config.directory import Whereabouts
 from swampd.config.source import parse, read_text
 from swampd.errors import ConfigError
 from swampd.locations import REPO_FILE, check_repo_id
@@ -55,7 +56,7 @@ def read_repo_file(repo: Path) -> RepoFile:
     if block is not None and not isinstance(block, dict):
         raise ConfigError(
             f"datastore: of {path} is not a mapping of keys to values",
-            "it needs `type` and `path`",
+            "it needs `type`, and `path` or `config`",
             path=str(path),
         )
     return RepoFile(repo, _repo_id(found.get("repoId"), path), block)

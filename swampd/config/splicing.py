@@ -13,32 +13,38 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
-from swampd.config.datastore import STORE_KEYS
 from swampd.config.source import parse, parser
+from swampd.config.spelling import STORE_KEYS
 from swampd.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
+    from swampd.config.spelling import Block
+
 _INDENT: Final = "  "
+_Scalar: TypeAlias = "str | int | bool"
+_Wanted: TypeAlias = "Mapping[str, _Scalar | Mapping[str, _Scalar]] | Mapping[str, _Scalar]"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./@+-]*")
 
 
-def with_datastore(text: str, store: Mapping[str, str], repo_id: str | None, path: Path) -> str:
-    """The text with `store` as its `datastore:` block and, if not None, this `repoId`.
+def with_datastore(text: str, store: Block | None, repo_id: str | None, path: Path) -> str:
+    """The text with `store` as its `datastore:` block and this `repoId`; None leaves what is there.
 
     Keys of the former store go, the others of the block stay.  `path` is for messages.  Raises
     ConfigError for a text that is malformed or cannot be edited.
     """
     before = parse(text, path)
-    block = before.get("datastore") or {}
-    kept = {key: value for key, value in block.items() if key not in STORE_KEYS}
-    wanted = before | {"datastore": kept | dict(store)}
+    wanted = dict(before)
+    if store is not None:
+        block = before.get("datastore") or {}
+        kept = {key: value for key, value in block.items() if key not in STORE_KEYS}
+        wanted["datastore"] = kept | dict(store)
     if repo_id is not None:
         wanted["repoId"] = repo_id
     if wanted == before:
@@ -75,7 +81,7 @@ def _splice(text: str, edits: Iterator[_Edit]) -> str:
     return text
 
 
-def _edits(text: str, store: Mapping[str, str], repo_id: str | None) -> Iterator[_Edit]:
+def _edits(text: str, store: Block | None, repo_id: str | None) -> Iterator[_Edit]:
     root: Node | None = parser().compose(text)
     entries = _entries(root)
     if root is None or not entries:
@@ -86,35 +92,44 @@ def _edits(text: str, store: Mapping[str, str], repo_id: str | None) -> Iterator
     elif repo_id is not None:
         start = root.start_mark.index
         yield _Edit(start, start, f"repoId: {_scalar(repo_id)}\n")
+    if store is None:
+        return
     if "datastore" in entries:
-        yield from _edits_of_entry(text, *entries["datastore"], store)
+        yield from _edits_of_entry(text, *entries["datastore"], store, STORE_KEYS)
     else:
         yield _at_end(text, _lines(store, None))
 
 
-def _edits_of_entry(text: str, key: Node, value: Node, store: Mapping[str, str]) -> Iterator[_Edit]:
+def _edits_of_entry(
+    text: str, key: Node, value: Node, wanted: _Wanted, owned: Container[str]
+) -> Iterator[_Edit]:
+    """Make a mapping say what is wanted; of its other keys those that are `owned` go."""
     start, end = _span(text, key, value)
     if not isinstance(value, MappingNode):  # nothing, or null
         yield _Edit(start, end, "")
         indent = " " * key.start_mark.column + _INDENT
-        yield _behind(text, end, [f"{indent}{line}" for line in _settings(store)])
+        yield _behind(text, end, [f"{indent}{line}" for line in _settings(wanted)])
     elif value.flow_style:
-        inside = ", ".join(f"{name}: {json.dumps(store[name])}" for name in store)
-        yield _Edit(start, end, f"{{{inside}}}")
+        yield _Edit(start, end, _flow(wanted))
     else:
-        yield from _edits_of_block(text, value, store)
+        yield from _edits_of_block(text, value, wanted, owned)
 
 
-def _edits_of_block(text: str, block: MappingNode, store: Mapping[str, str]) -> Iterator[_Edit]:
+def _edits_of_block(
+    text: str, block: MappingNode, wanted: _Wanted, owned: Container[str]
+) -> Iterator[_Edit]:
     entries = _entries(block)
     for name, (key, value) in entries.items():
-        if name in store:
-            if value.value != store[name]:
-                yield _new_value(text, key, value, store[name])
-        elif name in STORE_KEYS:
+        if name in wanted:
+            new = wanted[name]
+            if not isinstance(new, str | int):
+                yield from _edits_of_entry(text, key, value, new, _Everything())
+            elif not _says(value, new):
+                yield _new_value(text, key, value, new)
+        elif name in owned:
             end = _end_of_line(text, _span(text, key, value)[1])
             yield _Edit(_start_of_line(text, key), end, "")
-    missing = {name: store[name] for name in store if name not in entries}
+    missing = {name: wanted[name] for name in wanted if name not in entries}
     if missing:
         indent = " " * block.start_mark.column
         lines = [f"{indent}{line}" for line in _settings(missing)]
@@ -125,7 +140,24 @@ def _edits_of_block(text: str, block: MappingNode, store: Mapping[str, str]) -> 
             yield _Edit(start, start, "".join(f"{line}\n" for line in lines))
 
 
-def _new_value(text: str, key: Node, value: Node, new: str) -> _Edit:
+class _Everything:
+    """Contains every key: `config:` is all the store's own."""
+
+    def __contains__(self, _key: object) -> bool:
+        return True
+
+
+def _says(node: Node, value: _Scalar) -> bool:
+    """Does this node mean the value already?"""
+    kind = {str: "str", bool: "bool", int: "int"}[type(value)]
+    return (
+        isinstance(node, ScalarNode)
+        and str(node.tag) == f"tag:yaml.org,2002:{kind}"
+        and node.value == (value if isinstance(value, str) else json.dumps(value))
+    )
+
+
+def _new_value(text: str, key: Node, value: Node, new: _Scalar) -> _Edit:
     start, end = _span(text, key, value)
     return _Edit(start, end, ("" if start < end else " ") + _scalar(new))
 
@@ -181,16 +213,41 @@ def _entries(node: Node | None) -> dict[str, tuple[Node, Node]]:
     return {key.value: (key, value) for key, value in node.value if isinstance(key.value, str)}
 
 
-def _lines(store: Mapping[str, str], repo_id: str | None) -> list[str]:
+def _lines(store: Block | None, repo_id: str | None) -> list[str]:
     first = [] if repo_id is None else [f"repoId: {_scalar(repo_id)}"]
+    if store is None:
+        return first
     return [*first, "datastore:", *(f"{_INDENT}{line}" for line in _settings(store))]
 
 
-def _settings(store: Mapping[str, str]) -> list[str]:
-    return [f"{name}: {_scalar(value)}" for name, value in store.items()]
+def _settings(wanted: _Wanted) -> Iterator[str]:
+    for name, value in wanted.items():
+        if isinstance(value, str | int):
+            yield f"{name}: {_scalar(value)}"
+        else:
+            yield f"{name}:"
+            yield from (f"{_INDENT}{line}" for line in _settings(value))
 
 
-def _scalar(value: str) -> str:
-    """A text as YAML: plain where that can only be read as this text, else in double quotes."""
-    plain: Any = parser().load(value) if _PLAIN.fullmatch(value) else None
-    return value if plain == value else json.dumps(value, ensure_ascii=False)
+def _flow(wanted: _Wanted) -> str:
+    """In braces, on one line."""
+    inside = (
+        f"{name}: {_quoted(value) if isinstance(value, str | int) else _flow(value)}"
+        for name, value in wanted.items()
+    )
+    return f"{{{', '.join(inside)}}}"
+
+
+def _scalar(value: _Scalar) -> str:
+    """A value as YAML: plain where that can only be read as this text, else in double quotes."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and parser().load(value) == value:
+        return value
+    return _quoted(value)
+
+
+def _quoted(value: _Scalar) -> str:
+    """As JSON, which is YAML too, but for characters that YAML would fold or refuse."""
+    return "".join(
+        character if character.isprintable() else f"\\U{ord(character):08x}"
+        for character in json.dumps(value, ensure_ascii=False)
+    )

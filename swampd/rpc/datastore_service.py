@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swampd.domain.layout import Keys
+from swampd.domain.datastores import CloudEnvironment
 from swampd.layouts import require_layout
 from swampd.opening import locate
 from swampd.rpc.convert import requests
@@ -67,14 +67,15 @@ class DatastoreServicer(datastore_pb2_grpc.DatastoreServiceServicer):
         """What the store is, and the verdict of a probe made now."""
         world = self._workspaces.world
         chosen = (await locate(world, requests.choice(request.workspace))).config.datastore
+        environment = CloudEnvironment()
         async with AsyncExitStack() as stack:
             stores = []
             for _ in range(2):
-                store = open_store(chosen.type, chosen.config, world.store_threads)
+                store = open_store(chosen.settings, environment, world.store_threads)
                 stack.push_async_callback(store.close)
                 stores.append(store)
-            layout = await require_layout(stores[0], Keys())
-            report = await probe(stores[0], stores[1], Keys(), world.rng)
+            layout = await require_layout(stores[0], chosen.keys)
+            report = await probe(stores[0], stores[1], chosen.keys, world.rng)
             capabilities = stores[0].capabilities
         return datastore_pb2.StatusResponse(
             datastore=str(chosen),

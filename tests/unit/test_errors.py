@@ -58,7 +58,7 @@ DOCUMENTED: dict[int, set[type[SwampdError]]] = {
     errors.EXIT_HALTED: {errors.Halted, errors.LowSpace},
     errors.EXIT_CONFIG: {errors.NotBuilt, *tree(errors.ConfigError)},
     errors.EXIT_LOCK: {errors.LockBusy, errors.LockTimeout},
-    errors.EXIT_CREDENTIALS: {errors.StoreDenied},
+    errors.EXIT_CREDENTIALS: {errors.StoreDenied, errors.NoCredentials},
     errors.EXIT_LOST: {errors.LockLost},
     errors.EXIT_INTERRUPTED: {errors.Interrupted},
 }

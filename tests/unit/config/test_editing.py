@@ -7,6 +7,7 @@ import re
 import stat
 from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -15,7 +16,11 @@ from swampd.config.datastore import Source, directory
 from swampd.config.editing import write_datastore
 from swampd.config.repo import load_repo
 from swampd.config.splicing import with_datastore
+from swampd.domain.datastores import DirectorySettings
 from swampd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from swampd.config.spelling import Block
 
 STORE = directory(Path("/mnt/team"), Source.OPTION)
 
@@ -65,7 +70,7 @@ def test_a_repo_id_is_read_back_as_the_text_it_is(tmp_path: Path, repo_id: str) 
 def test_a_path_is_read_back_as_it_is(tmp_path: Path, path: str) -> None:
     write_datastore(tmp_path, directory(Path(path), Source.OPTION))
     found = load_repo(tmp_path, {}, variable=None, option=None)
-    assert found.datastore.settings.path == Path(path)
+    assert found.datastore.settings == DirectorySettings(Path(path))
 
 
 # --- a file that is there ---------------------------------------------------------------------
@@ -282,7 +287,7 @@ def test_a_change_by_somebody_else_meanwhile_is_not_lost(
     if before is not None:
         file.write_text(before)
 
-    def slow(text: str, store: dict[str, str], repo_id: str | None, path: Path) -> str:
+    def slow(text: str, store: Block | None, repo_id: str | None, path: Path) -> str:
         file.write_text("repoId: r1\nnew: 1\n")
         return with_datastore(text, store, repo_id, path)
 
