@@ -42,10 +42,12 @@ def push(client: Client, asked: Asked, output: Output) -> sync_pb2.PushResult:
         allow_deletes=asked.allow_deletes,
         wait=duration(asked.wait_s) if asked.wait_s is not None else None,
     )
+    told = ""
     for event in client.sync.Push(request, timeout=LONG_S):
         if event.HasField("result"):
             output.end_progress()
             return event.result
+        told = _tell_trouble(event.progress, output, told=told)
         output.progress(f"pushing, {spell(as_seconds(event.progress.elapsed))}")
     raise _no_result()
 
@@ -60,13 +62,24 @@ def pull(client: Client, asked: Asked, output: Output) -> sync_pb2.PullResult:
         allow_deletes=asked.allow_deletes,
         wait=duration(asked.wait_s) if asked.wait_s is not None else None,
     )
+    told = ""
     for event in client.sync.Pull(request, timeout=LONG_S):
         if event.HasField("result"):
             output.end_progress()
             return event.result
+        told = _tell_trouble(event.progress, output, told=told)
         left = event.progress.unapplied
         output.progress(f"pulling, {left} to go, {spell(as_seconds(event.progress.elapsed))}")
     raise _no_result()
+
+
+def _tell_trouble(progress: sync_pb2.Progress, output: Output, *, told: str) -> str:
+    """Say once, on a line of its own, what the work waits for; what was said."""
+    state = progress.trouble.partition(":")[0]
+    if state and state != told:
+        output.end_progress()
+        output.warn(f"the store is {progress.trouble}; waiting for it")
+    return state or told
 
 
 def _no_result() -> DaemonUnreachable:

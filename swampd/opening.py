@@ -9,6 +9,7 @@ journal names (section 3, restart); another datastore_id than before is a halt (
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from contextlib import AsyncExitStack
@@ -25,18 +26,20 @@ from swampd.config.repo import load_repo
 from swampd.domain.datastores import CloudEnvironment
 from swampd.domain.markers import decode_marker
 from swampd.domain.states import Halt
-from swampd.errors import BadRequest, Halted, UnsafeLocation
+from swampd.errors import BadRequest, Halted, StoreUnavailable, UnsafeLocation
 from swampd.journal.database import open_journal
 from swampd.journal.opening import Quarantined
 from swampd.layouts import require_layout
 from swampd.stores.probe import require_kept
 from swampd.stores.registry import open_store
+from swampd.stores.watched import WatchedStore
 from swampd.workspace import Ports, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swampd.config.repo import RepoConfig
+    from swampd.domain.layout import Layout
     from swampd.domain.leases import Identity
     from swampd.domain.values import DatastoreId
     from swampd.instance import Instance
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from swampd.ports import Clock, Rng, Threads, Transaction
 
 JOURNALS: Final = "journals"
+STORE_S: Final = 45.0
+"""So long the store may take to show its layout and to pass the probe."""
 log = structlog.get_logger()
 
 
@@ -75,6 +80,7 @@ class Opened:
 
     located: Located
     workspace: Workspace
+    store: WatchedStore
     datastore_id: DatastoreId
     quarantined: str
     exit: AsyncExitStack
@@ -122,14 +128,11 @@ async def open_workspace(world: World, located: Located) -> Opened:
     threads, chosen = world.threads, located.config.datastore
     keys, environment = chosen.keys, CloudEnvironment()
     async with AsyncExitStack() as opening:
-        store = open_store(chosen.settings, environment, world.store_threads)
+        store = WatchedStore(
+            open_store(chosen.settings, environment, world.store_threads), world.clock
+        )
         opening.push_async_callback(store.close)
-        layout = await require_layout(store, keys)
-        second = open_store(chosen.settings, environment, world.store_threads)
-        try:
-            await require_kept(store, second, keys, world.rng)
-        finally:
-            await second.close()
+        layout = await _checked(world, located, environment, store)
         opening.callback((await threads.io(lambda: CacheLock.take(located.cache))).close)
         journal, quarantined = await _journal(world, located.cache)
         opening.push_async_callback(journal.close)
@@ -140,7 +143,30 @@ async def open_workspace(world: World, located: Located) -> Opened:
         ports = Ports(store, keys, journal, tree, world.clock, world.rng, threads)
         workspace = Workspace(ports, world.identity, layout.datastore_id, name)
         log.info("workspace_opened", cache=str(located.cache), store=str(chosen))
-        return Opened(located, workspace, layout.datastore_id, quarantined, opening.pop_all())
+        return Opened(
+            located, workspace, store, layout.datastore_id, quarantined, opening.pop_all()
+        )
+
+
+async def _checked(
+    world: World, located: Located, environment: CloudEnvironment, store: WatchedStore
+) -> Layout:
+    """The layout of a store that passes the probe, in bounded time."""
+    chosen = located.config.datastore
+    second = open_store(chosen.settings, environment, world.store_threads)
+    try:
+        async with asyncio.timeout(STORE_S):
+            layout = await require_layout(store, chosen.keys)
+            await require_kept(store, second, chosen.keys, world.rng)
+    except TimeoutError as error:
+        raise StoreUnavailable(
+            f"{store.name} did not show within {STORE_S:.0f} s what it keeps",
+            "its network or service is slow or in the way; it is tried again",
+            store=store.name,
+        ) from error
+    finally:
+        await second.close()
+    return layout
 
 
 def _tree(cache: Path) -> LocalTree:

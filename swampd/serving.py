@@ -1,7 +1,7 @@
 """The open workspaces of the daemon: opened when first asked for, one for each cache.
 
-Also here: holds whose process has ended are ended (once a second), and losses reach whoever
-subscribed (L14).
+One whose store is away is opened when it is back (`reopening.py`).  Also here: holds whose process
+has ended are ended (once a second), and losses reach whoever subscribed (L14).
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from swampd import processes
-from swampd.errors import Stopping, SwampdError, WorkspaceClash
+from swampd.domain.health import Health, StoreState
+from swampd.errors import Stopping, StoreUnavailable, SwampdError, WorkspaceClash
+from swampd.minding import mind
 from swampd.opening import locate, open_workspace
+from swampd.reopening import Opening, trouble_of
+from swampd.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -22,10 +26,18 @@ if TYPE_CHECKING:
 
     from swampd.locking.holds import Hold
     from swampd.opening import Choice, Located, Opened, World
+    from swampd.reopening import Attempt
     from swampd.workspace import Workspace
 
 T = TypeVar("T")
 WATCH_S: Final = 1.0
+OPEN_S: Final = 60.0
+"""So long a request waits for one attempt to open its workspace."""
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 5.0
+"""A request that waits for its store asks again after so long, with jitter."""
+_WAITED_OUT: Final = frozenset({StoreState.UNREACHABLE, StoreState.THROTTLED, StoreState.SILENT})
+"""What a request waits for.  Credentials are for a person to see to, who is told at once."""
 STREAM: Final = "stream"
 """`life["kind"]` of a hold that is bound to a client's stream."""
 log = structlog.get_logger()
@@ -70,7 +82,8 @@ class Workspaces:
     def __init__(self, world: World) -> None:
         self.world = world
         self._served: dict[Path, Served] = {}
-        self._opening: dict[Path, asyncio.Lock] = {}
+        self._openings: dict[Path, Opening] = {}
+        self._tries: dict[Opening, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
 
@@ -81,6 +94,8 @@ class Workspaces:
             watcher = group.create_task(self._watch_processes())
             await self._stopping.wait()
             watcher.cancel()
+            for task in self._tries.values():
+                task.cancel()
             for served in self._served.values():
                 served.workspace.stop()
 
@@ -109,25 +124,91 @@ class Workspaces:
             _same_store(served.located, located)
         return served
 
+    def unopened(self) -> tuple[Opening, ...]:
+        """Those that were asked for and are not open, for their stores are away."""
+        return tuple(self._openings.values())
+
+    def health(self, located: Located) -> Health:
+        """What is known of the store of a workspace, open or not."""
+        served, opening = self._served.get(located.cache), self._openings.get(located.cache)
+        if served is not None:
+            return served.opened.store.health
+        return opening.health if opening is not None else Health()
+
     async def get(self, choice: Choice) -> Served:
         """The workspace that a client means, opened if need be.
 
         Raises what `locate` and `open_workspace` raise, WorkspaceClash, and Stopping.
         """
-        located = await locate(self.world, choice)
-        lock = self._opening.setdefault(located.cache, asyncio.Lock())
-        async with lock:
-            served = self.at(located)
-            if served is None:
-                served = await self._open(located)
-        await served.workspace.ready.wait()
-        if served.failure is not None:
-            raise served.failure
-        if served.ended:
-            raise _stopping()
-        return served
+        return await self.serve(await locate(self.world, choice), 0.0)
 
-    async def _open(self, located: Located) -> Served:
+    async def serve(self, located: Located, wait_s: float) -> Served:
+        """The same; a store that is away is waited for, so many seconds."""
+        clock, rng = self.world.clock, self.world.rng
+        until, pause = clock.now() + wait_s, FIRST_PAUSE_S
+        while True:
+            served = self._ready(located)
+            if served is not None:
+                return served
+            attempt = self._ask(located)
+            if not await wait_for(attempt.done, clock, OPEN_S):
+                raise _too_slow(located)
+            error = attempt.error
+            if error is None:
+                continue
+            left = until - clock.now()
+            if left <= 0 or trouble_of(error) not in _WAITED_OUT:
+                raise error
+            await clock.sleep(min(rng.uniform(pause / 2, pause), left))
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def look(self, choice: Choice, patience_s: float) -> Served | Opening:
+        """The workspace that a client means, or its opening if that takes longer or its store is
+        away.  Raises as `get`."""
+        located = await locate(self.world, choice)
+        served = self._ready(located)
+        if served is not None:
+            return served
+        attempt = self._ask(located)
+        opening = self._openings[located.cache]
+        await wait_for(attempt.done, self.world.clock, patience_s)
+        if (
+            attempt.done.is_set()
+            and attempt.error is not None
+            and trouble_of(attempt.error) is None
+        ):
+            raise attempt.error
+        return self._ready(located) or opening
+
+    def _ready(self, located: Located) -> Served | None:
+        """The open workspace of a cache, once it serves."""
+        served = self.at(located)
+        return served if served is not None and served.workspace.ready.is_set() else None
+
+    def _ask(self, located: Located) -> Attempt:
+        """Have it opened, now.  Raises Stopping."""
+        opening = self._openings.get(located.cache)
+        if opening is not None and opening.located.store_place != located.store_place:
+            self._tries[opening].cancel()  # the repo names another store since
+            opening = None
+        if opening is None:
+            opening = Opening(
+                located, self.world.clock, self.world.rng, lambda: self._open(located)
+            )
+            self._tries[opening] = self.start(self._keep_opening(opening))
+            self._openings[located.cache] = opening
+        return opening.ask()
+
+    async def _keep_opening(self, opening: Opening) -> None:
+        cache = opening.located.cache
+        try:
+            await opening.run()
+        finally:
+            del self._tries[opening]
+            if self._openings.get(cache) is opening:
+                del self._openings[cache]
+
+    async def _open(self, located: Located) -> None:
         self._refuse_while_stopping()
         opened = await open_workspace(self.world, located)
         group = self._group
@@ -137,7 +218,13 @@ class Workspaces:
         served = Served(opened)
         self._served[located.cache] = served
         group.create_task(self._live(served), name=f"workspace {located.cache}")
-        return served
+        await served.workspace.ready.wait()
+        if served.failure is not None:
+            raise served.failure
+        if served.ended:
+            raise _stopping()
+        ports, world = served.workspace.ports, self.world
+        served.workspace.spawn(mind(opened.store, ports.keys, world.clock, world.rng), "mind_store")
 
     def _refuse_while_stopping(self) -> None:
         if self._stopping.is_set():
@@ -195,6 +282,13 @@ def _first(group: BaseExceptionGroup[SwampdError]) -> SwampdError:
 
 def _stopping() -> Stopping:
     return Stopping("the daemon is going down", "run the command again")
+
+
+def _too_slow(located: Located) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the workspace {located.cache} is not open after {OPEN_S:.0f} s",
+        "its store is slow to answer: see `swampctl status`, and try again",
+    )
 
 
 def _same_store(open_one: Located, asked: Located) -> None:

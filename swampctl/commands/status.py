@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from swampctl.arguments import add_repo, new_parser
 from swampctl.durations import spell
 from swampctl.output import table
+from swampctl.stores import store_lines
 from swampd.errors import NoRepo
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ def _lines(found: status_pb2.GetStatusResponse) -> Iterator[str]:
 def _workspace(found: status_pb2.WorkspaceStatus) -> Iterator[str]:
     yield f"repo       {found.repo}"
     yield f"cache      {found.cache}"
-    yield f"datastore  {found.datastore} ({found.datastore_id})"
+    which = f" ({found.datastore_id})" if found.datastore_id else ""
+    yield f"datastore  {found.datastore}{which}"
+    yield from store_lines(found.store)
+    if not found.open:
+        yield "workspace  not open"
+        return
     rows = [
         [one.scope, str(one.seq), str(one.files), str(one.unapplied), str(one.unsettled)]
         for one in found.scopes

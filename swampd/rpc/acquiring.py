@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from swampd.answers import Answers
     from swampd.locking.holds import Hold
-    from swampd.serving import Served, Workspaces
+    from swampd.rpc.waited import Waited
+    from swampd.serving import Workspaces
     from swampd.workspace import Asker
 
 METHOD: Final = "Acquire"
@@ -36,14 +37,15 @@ class Acquisition:
     def __init__(
         self,
         workspaces: Workspaces,
-        served: Served,
+        opening: Waited,
         answers: Answers,
         request: lock_pb2.AcquireRequest,
         ttl: timedelta,
     ) -> None:
         self._workspaces = workspaces
-        self._served = served
-        self._workspace = served.workspace
+        self._served = opening.served
+        self._workspace = opening.served.workspace
+        self._wait_s = opening.left_s
         self._answers = answers
         self._request = request
         self._ttl_ms = requests.ttl_ms(request, ttl)
@@ -52,7 +54,7 @@ class Acquisition:
     async def events(self) -> AsyncIterator[lock_pb2.AcquireResponse]:
         """What the client is told, in order."""
         request = self._request
-        asker = asker_of(self._workspaces, self._served, request.caller, requests.wait_s(request))
+        asker = asker_of(self._workspaces, self._served, request.caller, self._wait_s)
         joined = await self._joined(asker)
         if joined is not None:
             async for event in self._join(joined):

@@ -15,6 +15,7 @@ from swampd.rpc.asking import asker_of, parse
 from swampd.rpc.convert import locks, requests
 from swampd.rpc.convert.words import duration
 from swampd.rpc.faults import answering, streaming
+from swampd.rpc.waited import Waited
 from swampd.v1 import lock_pb2, lock_pb2_grpc
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ class LockServicer(lock_pb2_grpc.LockServiceServicer):
         _context: grpc.aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[lock_pb2.AcquireResponse]:
         """Queue, hold, and for a bound hold go on until it ends."""
-        served = await self._workspaces.get(requests.choice(request.workspace))
-        acquisition = Acquisition(self._workspaces, served, self._answers, request, self._ttl)
+        opening = Waited(self._workspaces, request)
+        async for _ in opening.steps():
+            pass  # its client shows no progress before it is in the queue
+        acquisition = Acquisition(self._workspaces, opening, self._answers, request, self._ttl)
         async for event in acquisition.events():
             yield event
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
     from swampd.serving import Workspaces
 
+T = TypeVar("T")
 EVERY_S: Final = 1.0
 
 
@@ -27,8 +28,8 @@ class _Failed:
 
 
 async def with_progress(
-    work: Coroutine[object, object, bytes], workspaces: Workspaces
-) -> AsyncIterator[Working | bytes]:
+    work: Coroutine[object, object, T], workspaces: Workspaces
+) -> AsyncIterator[Working | T]:
     """`Working` once a second, then what the work answers.  Ending the iteration cancels it."""
     clock = workspaces.world.clock
     began = clock.now()
@@ -44,7 +45,7 @@ async def with_progress(
         task.cancel()
 
 
-async def _caught(work: Coroutine[object, object, bytes]) -> bytes | _Failed:
+async def _caught(work: Coroutine[object, object, T]) -> T | _Failed:
     """Its error as a value: the group that it runs in goes on."""
     try:
         return await work

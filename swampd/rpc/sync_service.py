@@ -10,9 +10,10 @@ from swampd.errors import BadRequest, LockBusy, LockTimeout, SwampdError
 from swampd.rpc.asking import asker_of, parse, spelt_all, with_names
 from swampd.rpc.convert import requests
 from swampd.rpc.convert.sync import conflict_info, pull_result, push_result, scope_info
-from swampd.rpc.convert.words import duration, scope_error
+from swampd.rpc.convert.words import scope_error
 from swampd.rpc.faults import answering, streaming
 from swampd.rpc.progress import Working, with_progress
+from swampd.rpc.waited import Waited
 from swampd.v1 import sync_pb2, sync_pb2_grpc
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         _context: grpc.aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[sync_pb2.PushResponse]:
         """Progress, then the result."""
-        served = await self._workspaces.get(requests.choice(request.workspace))
+        opening = Waited(self._workspaces, request)
+        async for waiting in opening.steps():
+            yield sync_pb2.PushResponse(progress=waiting)
+        served = opening.served
         workspace = served.workspace
-        asker = asker_of(self._workspaces, served, request.caller, requests.wait_s(request))
+        asker = asker_of(self._workspaces, served, request.caller, opening.left_s)
 
         async def work() -> bytes:
             outcome = await workspace.push(
@@ -55,9 +59,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         once = self._answers.once("Push", request.request_id, work)
         async for step in with_progress(once, self._workspaces):
             if isinstance(step, Working):
-                yield sync_pb2.PushResponse(
-                    progress=sync_pb2.Progress(elapsed=duration(step.elapsed_s))
-                )
+                yield sync_pb2.PushResponse(progress=opening.progress(step))
             else:
                 yield sync_pb2.PushResponse(result=sync_pb2.PushResult.FromString(step))
 
@@ -68,9 +70,12 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         _context: grpc.aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[sync_pb2.PullResponse]:
         """Progress, then the result."""
-        served = await self._workspaces.get(requests.choice(request.workspace))
+        opening = Waited(self._workspaces, request)
+        async for waiting in opening.steps():
+            yield sync_pb2.PullResponse(progress=waiting)
+        served = opening.served
         workspace = served.workspace
-        asker = asker_of(self._workspaces, served, request.caller, requests.wait_s(request))
+        asker = asker_of(self._workspaces, served, request.caller, opening.left_s)
 
         async def work() -> bytes:
             outcome = await workspace.pull(
@@ -83,12 +88,9 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         once = self._answers.once("Pull", request.request_id, work)
         async for step in with_progress(once, self._workspaces):
             if isinstance(step, Working):
-                yield sync_pb2.PullResponse(
-                    progress=sync_pb2.Progress(
-                        elapsed=duration(step.elapsed_s),
-                        unapplied=await reporting.unapplied(workspace),
-                    )
-                )
+                progress = opening.progress(step)
+                progress.unapplied = await reporting.unapplied(workspace)
+                yield sync_pb2.PullResponse(progress=progress)
             else:
                 yield sync_pb2.PullResponse(result=sync_pb2.PullResult.FromString(step))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from swampd.domain.datastores import DirectorySettings, S3Settings
-from swampd.errors import NotBuilt
 from swampd.stores.directory import DirectoryStore
 
 if TYPE_CHECKING:
@@ -15,17 +14,17 @@ if TYPE_CHECKING:
 
 def open_store(
     settings: StoreSettings,
-    environment: CloudEnvironment,  # noqa: ARG001 - for the stores that need to know who asks
+    environment: CloudEnvironment,
     threads: Threads,
 ) -> ObjectStore:
-    """The store, for the user that the environment speaks of; nothing is read or made yet.
-
-    Raises errors.NotBuilt for one that is not built.
-    """
+    """The store, for the user that the environment speaks of; nothing is read or made yet."""
     match settings:
         case DirectorySettings():
             return DirectoryStore(settings.path, threads)
         case S3Settings():
-            raise NotBuilt("the datastore type 's3' is not built yet", "use 'directory'", type="s3")
+            # The libraries of clouds take half a second to load.
+            from swampd.stores.s3.store import S3Store  # noqa: PLC0415
+
+            return S3Store(settings, environment)
         case _:
             assert_never(settings)

@@ -23,29 +23,32 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from swampd.v1 import common_pb2 as swampd_dot_v1_dot_common__pb2
 from swampd.v1 import lock_pb2 as swampd_dot_v1_dot_lock__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16swampd/v1/status.proto\x12\tswampd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16swampd/v1/common.proto\x1a\x14swampd/v1/lock.proto\"V\n\x10GetStatusRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12\x13\n\x0blocate_only\x18\x02 \x01(\x08\"a\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12.\n\nworkspaces\x18\x03 \x03(\x0b\x32\x1a.swampd.v1.WorkspaceStatus\"\xdf\x03\n\x0fWorkspaceStatus\x12\x0c\n\x04repo\x18\x01 \x01(\t\x12\r\n\x05\x63\x61\x63he\x18\x02 \x01(\t\x12\x11\n\tdatastore\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x61tastore_id\x18\x04 \x01(\t\x12\x0c\n\x04open\x18\x05 \x01(\x08\x12&\n\x06scopes\x18\x06 \x03(\x0b\x32\x16.swampd.v1.ScopeStatus\x12&\n\x06leases\x18\x07 \x03(\x0b\x32\x16.swampd.v1.LeaseStatus\x12\"\n\x05holds\x18\x08 \x03(\x0b\x32\x13.swampd.v1.HoldInfo\x12$\n\x05halts\x18\t \x03(\x0b\x32\x15.swampd.v1.HaltStatus\x12(\n\x08problems\x18\n \x03(\x0b\x32\x16.swampd.v1.PathProblem\x12\x19\n\x11problems_left_out\x18\x0b \x01(\x05\x12\x14\n\x0crefused_keys\x18\x0c \x01(\x05\x12\x0f\n\x07joining\x18\r \x01(\x03\x12\x1b\n\x13quarantined_journal\x18\x0e \x01(\t\x12\x13\n\x0buncommitted\x18\x0f \x01(\x05\x12\x17\n\x0f\x61tomic_exchange\x18\x10 \x01(\x08\x12\x11\n\tconflicts\x18\x11 \x01(\x05\x12\x14\n\x0cnever_synced\x18\x12 \x01(\x03\"m\n\x0bScopeStatus\x12\r\n\x05scope\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\r\n\x05\x66iles\x18\x04 \x01(\x03\x12\x11\n\tunapplied\x18\x05 \x01(\x03\x12\x11\n\tunsettled\x18\x06 \x01(\x03\"c\n\x0bLeaseStatus\x12\r\n\x05scope\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\r\n\x05valid\x18\x03 \x01(\x08\x12\'\n\x04left\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"J\n\nHaltStatus\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0c\n\x04halt\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0f\n\x07way_out\x18\x04 \x01(\t2W\n\rStatusService\x12\x46\n\tGetStatus\x12\x1b.swampd.v1.GetStatusRequest\x1a\x1c.swampd.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16swampd/v1/status.proto\x12\tswampd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16swampd/v1/common.proto\x1a\x14swampd/v1/lock.proto\"V\n\x10GetStatusRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12\x13\n\x0blocate_only\x18\x02 \x01(\x08\"a\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12.\n\nworkspaces\x18\x03 \x03(\x0b\x32\x1a.swampd.v1.WorkspaceStatus\"\x86\x04\n\x0fWorkspaceStatus\x12\x0c\n\x04repo\x18\x01 \x01(\t\x12\r\n\x05\x63\x61\x63he\x18\x02 \x01(\t\x12\x11\n\tdatastore\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x61tastore_id\x18\x04 \x01(\t\x12\x0c\n\x04open\x18\x05 \x01(\x08\x12&\n\x06scopes\x18\x06 \x03(\x0b\x32\x16.swampd.v1.ScopeStatus\x12&\n\x06leases\x18\x07 \x03(\x0b\x32\x16.swampd.v1.LeaseStatus\x12\"\n\x05holds\x18\x08 \x03(\x0b\x32\x13.swampd.v1.HoldInfo\x12$\n\x05halts\x18\t \x03(\x0b\x32\x15.swampd.v1.HaltStatus\x12(\n\x08problems\x18\n \x03(\x0b\x32\x16.swampd.v1.PathProblem\x12\x19\n\x11problems_left_out\x18\x0b \x01(\x05\x12\x14\n\x0crefused_keys\x18\x0c \x01(\x05\x12\x0f\n\x07joining\x18\r \x01(\x03\x12\x1b\n\x13quarantined_journal\x18\x0e \x01(\t\x12\x13\n\x0buncommitted\x18\x0f \x01(\x05\x12\x17\n\x0f\x61tomic_exchange\x18\x10 \x01(\x08\x12\x11\n\tconflicts\x18\x11 \x01(\x05\x12\x14\n\x0cnever_synced\x18\x12 \x01(\x03\x12%\n\x05store\x18\x13 \x01(\x0b\x32\x16.swampd.v1.StoreStatus\"\xfc\x01\n\x0bStoreStatus\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08next_try\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blast_answer\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07goes_on\x18\x07 \x01(\x08\x12\x13\n\x0b\x63redentials\x18\x08 \x01(\t\x12\x10\n\x08identity\x18\t \x01(\t\"m\n\x0bScopeStatus\x12\r\n\x05scope\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\r\n\x05\x66iles\x18\x04 \x01(\x03\x12\x11\n\tunapplied\x18\x05 \x01(\x03\x12\x11\n\tunsettled\x18\x06 \x01(\x03\"c\n\x0bLeaseStatus\x12\r\n\x05scope\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\r\n\x05valid\x18\x03 \x01(\x08\x12\'\n\x04left\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"J\n\nHaltStatus\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0c\n\x04halt\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0f\n\x07way_out\x18\x04 \x01(\t2W\n\rStatusService\x12\x46\n\tGetStatus\x12\x1b.swampd.v1.GetStatusRequest\x1a\x1c.swampd.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swampd.v1.status_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSTATUSREQUEST']._serialized_start=115
-  _globals['_GETSTATUSREQUEST']._serialized_end=201
-  _globals['_GETSTATUSRESPONSE']._serialized_start=203
-  _globals['_GETSTATUSRESPONSE']._serialized_end=300
-  _globals['_WORKSPACESTATUS']._serialized_start=303
-  _globals['_WORKSPACESTATUS']._serialized_end=782
-  _globals['_SCOPESTATUS']._serialized_start=784
-  _globals['_SCOPESTATUS']._serialized_end=893
-  _globals['_LEASESTATUS']._serialized_start=895
-  _globals['_LEASESTATUS']._serialized_end=994
-  _globals['_HALTSTATUS']._serialized_start=996
-  _globals['_HALTSTATUS']._serialized_end=1070
-  _globals['_STATUSSERVICE']._serialized_start=1072
-  _globals['_STATUSSERVICE']._serialized_end=1159
+  _globals['_GETSTATUSREQUEST']._serialized_start=148
+  _globals['_GETSTATUSREQUEST']._serialized_end=234
+  _globals['_GETSTATUSRESPONSE']._serialized_start=236
+  _globals['_GETSTATUSRESPONSE']._serialized_end=333
+  _globals['_WORKSPACESTATUS']._serialized_start=336
+  _globals['_WORKSPACESTATUS']._serialized_end=854
+  _globals['_STORESTATUS']._serialized_start=857
+  _globals['_STORESTATUS']._serialized_end=1109
+  _globals['_SCOPESTATUS']._serialized_start=1111
+  _globals['_SCOPESTATUS']._serialized_end=1220
+  _globals['_LEASESTATUS']._serialized_start=1222
+  _globals['_LEASESTATUS']._serialized_end=1321
+  _globals['_HALTSTATUS']._serialized_start=1323
+  _globals['_HALTSTATUS']._serialized_end=1397
+  _globals['_STATUSSERVICE']._serialized_start=1399
+  _globals['_STATUSSERVICE']._serialized_end=1486
 # @@protoc_insertion_point(module_scope)

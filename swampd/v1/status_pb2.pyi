@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from swampd.v1 import common_pb2 as _common_pb2
 from swampd.v1 import lock_pb2 as _lock_pb2
@@ -95,6 +96,7 @@ class WorkspaceStatus(_message.Message):
     ATOMIC_EXCHANGE_FIELD_NUMBER: _builtins.int
     CONFLICTS_FIELD_NUMBER: _builtins.int
     NEVER_SYNCED_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
     repo: _builtins.str
     cache: _builtins.str
     """Absolute path of the cache."""
@@ -126,6 +128,10 @@ class WorkspaceStatus(_message.Message):
     def halts(self) -> _containers.RepeatedCompositeFieldContainer[Global___HaltStatus]: ...
     @_builtins.property
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.PathProblem]: ...
+    @_builtins.property
+    def store(self) -> Global___StoreStatus:
+        """What the daemon last met of the store; also while the workspace is not open."""
+
     def __init__(
         self,
         *,
@@ -147,14 +153,71 @@ class WorkspaceStatus(_message.Message):
         atomic_exchange: _builtins.bool = ...,
         conflicts: _builtins.int = ...,
         never_synced: _builtins.int = ...,
+        store: Global___StoreStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["atomic_exchange", b"atomic_exchange", "cache", b"cache", "conflicts", b"conflicts", "datastore", b"datastore", "datastore_id", b"datastore_id", "halts", b"halts", "holds", b"holds", "joining", b"joining", "leases", b"leases", "never_synced", b"never_synced", "open", b"open", "problems", b"problems", "problems_left_out", b"problems_left_out", "quarantined_journal", b"quarantined_journal", "refused_keys", b"refused_keys", "repo", b"repo", "scopes", b"scopes", "uncommitted", b"uncommitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atomic_exchange", b"atomic_exchange", "cache", b"cache", "conflicts", b"conflicts", "datastore", b"datastore", "datastore_id", b"datastore_id", "halts", b"halts", "holds", b"holds", "joining", b"joining", "leases", b"leases", "never_synced", b"never_synced", "open", b"open", "problems", b"problems", "problems_left_out", b"problems_left_out", "quarantined_journal", b"quarantined_journal", "refused_keys", b"refused_keys", "repo", b"repo", "scopes", b"scopes", "store", b"store", "uncommitted", b"uncommitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WorkspaceStatus: _TypeAlias = WorkspaceStatus  # noqa: Y015
+
+@_typing.final
+class StoreStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    HINT_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    NEXT_TRY_FIELD_NUMBER: _builtins.int
+    LAST_ANSWER_FIELD_NUMBER: _builtins.int
+    GOES_ON_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """One of the closed set of states: ok, silent (requests wait for an answer), unreachable,
+    throttled, no_credentials, expired_credentials, denied.
+    """
+    detail: _builtins.str
+    """The store's sentence; empty while it is ok."""
+    hint: _builtins.str
+    goes_on: _builtins.bool
+    """Work that waits goes on by itself once the trouble is over."""
+    credentials: _builtins.str
+    """Where the credentials come from and whose they are, where the store can tell."""
+    identity: _builtins.str
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when; absent while it is ok."""
+
+    @_builtins.property
+    def next_try(self) -> _timestamp_pb2.Timestamp:
+        """When a daemon at rest asks it again; absent while work does, or nothing is to be learnt."""
+
+    @_builtins.property
+    def last_answer(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        hint: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        next_try: _timestamp_pb2.Timestamp | None = ...,
+        last_answer: _timestamp_pb2.Timestamp | None = ...,
+        goes_on: _builtins.bool = ...,
+        credentials: _builtins.str = ...,
+        identity: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_answer", b"last_answer", "next_try", b"next_try", "since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "detail", b"detail", "goes_on", b"goes_on", "hint", b"hint", "identity", b"identity", "last_answer", b"last_answer", "next_try", b"next_try", "since", b"since", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreStatus: _TypeAlias = StoreStatus  # noqa: Y015
 
 @_typing.final
 class ScopeStatus(_message.Message):

@@ -27,49 +27,49 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from swampd.v1 import common_pb2 as swampd_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14swampd/v1/sync.proto\x12\tswampd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16swampd/v1/common.proto\"\xc3\x01\n\x0bPushRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\tworkspace\x18\x02 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12!\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x11.swampd.v1.Caller\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x15\n\rallow_deletes\x18\x05 \x01(\x08\x12\'\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"i\n\x0cPushResponse\x12\'\n\x08progress\x18\x01 \x01(\x0b\x32\x13.swampd.v1.ProgressH\x00\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x15.swampd.v1.PushResultH\x00\x42\x07\n\x05\x65vent\"I\n\x08Progress\x12*\n\x07\x65lapsed\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tunapplied\x18\x02 \x01(\x03\"Y\n\nPushResult\x12$\n\x04\x64one\x18\x01 \x03(\x0b\x32\x16.swampd.v1.PushedScope\x12%\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x15.swampd.v1.ScopeError\"\xaf\x01\n\x0bPushedScope\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\x0c\n\x04sent\x18\x04 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x03\x12\x16\n\x0emirror_pending\x18\x06 \x01(\x03\x12(\n\x08problems\x18\x07 \x03(\x0b\x32\x16.swampd.v1.PathProblem\x12\x10\n\x08left_out\x18\x08 \x01(\x05\"\xc3\x01\n\x0bPullRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\tworkspace\x18\x02 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12!\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x11.swampd.v1.Caller\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x15\n\rallow_deletes\x18\x05 \x01(\x08\x12\'\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"i\n\x0cPullResponse\x12\'\n\x08progress\x18\x01 \x01(\x0b\x32\x13.swampd.v1.ProgressH\x00\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x15.swampd.v1.PullResultH\x00\x42\x07\n\x05\x65vent\"Y\n\nPullResult\x12$\n\x04\x64one\x18\x01 \x03(\x0b\x32\x16.swampd.v1.PulledScope\x12%\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x15.swampd.v1.ScopeError\"y\n\x0bPulledScope\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0e\n\x06placed\x18\x02 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x03\x12(\n\x08problems\x18\x04 \x03(\x0b\x32\x16.swampd.v1.PathProblem\x12\x10\n\x08left_out\x18\x05 \x01(\x05\"T\n\x14ListConflictsRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12\r\n\x05scope\x18\x02 \x01(\t\"Q\n\x15ListConflictsResponse\x12&\n\tconflicts\x18\x01 \x03(\x0b\x32\x13.swampd.v1.Conflict\x12\x10\n\x08left_out\x18\x02 \x01(\x05\"\x7f\n\x08\x43onflict\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x63opy\x18\x04 \x01(\t\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07way_out\x18\x06 \x01(\t\"\x8a\x01\n\x17ResolveConflictsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\tworkspace\x18\x02 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x1d\n\x04side\x18\x04 \x01(\x0e\x32\x0f.swampd.v1.Side\"S\n\x18ResolveConflictsResponse\x12\x10\n\x08resolved\x18\x01 \x03(\t\x12%\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x15.swampd.v1.ScopeError\"B\n\x11ListScopesRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\"L\n\x12ListScopesResponse\x12$\n\x06scopes\x18\x01 \x03(\x0b\x32\x14.swampd.v1.ScopeInfo\x12\x10\n\x08left_out\x18\x02 \x01(\x05\"W\n\tScopeInfo\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65\x63lared\x18\x02 \x01(\x08\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12\r\n\x05\x66iles\x18\x05 \x01(\x03*K\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\r\n\tSIDE_OURS\x10\x01\x12\x0f\n\x0bSIDE_THEIRS\x10\x02\x12\r\n\tSIDE_BOTH\x10\x03\x32\xff\x02\n\x0bSyncService\x12\x39\n\x04Push\x12\x16.swampd.v1.PushRequest\x1a\x17.swampd.v1.PushResponse0\x01\x12\x39\n\x04Pull\x12\x16.swampd.v1.PullRequest\x1a\x17.swampd.v1.PullResponse0\x01\x12R\n\rListConflicts\x12\x1f.swampd.v1.ListConflictsRequest\x1a .swampd.v1.ListConflictsResponse\x12[\n\x10ResolveConflicts\x12\".swampd.v1.ResolveConflictsRequest\x1a#.swampd.v1.ResolveConflictsResponse\x12I\n\nListScopes\x12\x1c.swampd.v1.ListScopesRequest\x1a\x1d.swampd.v1.ListScopesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14swampd/v1/sync.proto\x12\tswampd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16swampd/v1/common.proto\"\xc3\x01\n\x0bPushRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\tworkspace\x18\x02 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12!\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x11.swampd.v1.Caller\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x15\n\rallow_deletes\x18\x05 \x01(\x08\x12\'\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"i\n\x0cPushResponse\x12\'\n\x08progress\x18\x01 \x01(\x0b\x32\x13.swampd.v1.ProgressH\x00\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x15.swampd.v1.PushResultH\x00\x42\x07\n\x05\x65vent\"Z\n\x08Progress\x12*\n\x07\x65lapsed\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tunapplied\x18\x02 \x01(\x03\x12\x0f\n\x07trouble\x18\x03 \x01(\t\"Y\n\nPushResult\x12$\n\x04\x64one\x18\x01 \x03(\x0b\x32\x16.swampd.v1.PushedScope\x12%\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x15.swampd.v1.ScopeError\"\xaf\x01\n\x0bPushedScope\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\x0c\n\x04sent\x18\x04 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x03\x12\x16\n\x0emirror_pending\x18\x06 \x01(\x03\x12(\n\x08problems\x18\x07 \x03(\x0b\x32\x16.swampd.v1.PathProblem\x12\x10\n\x08left_out\x18\x08 \x01(\x05\"\xc3\x01\n\x0bPullRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\tworkspace\x18\x02 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12!\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x11.swampd.v1.Caller\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x15\n\rallow_deletes\x18\x05 \x01(\x08\x12\'\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"i\n\x0cPullResponse\x12\'\n\x08progress\x18\x01 \x01(\x0b\x32\x13.swampd.v1.ProgressH\x00\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x15.swampd.v1.PullResultH\x00\x42\x07\n\x05\x65vent\"Y\n\nPullResult\x12$\n\x04\x64one\x18\x01 \x03(\x0b\x32\x16.swampd.v1.PulledScope\x12%\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x15.swampd.v1.ScopeError\"y\n\x0bPulledScope\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0e\n\x06placed\x18\x02 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x03\x12(\n\x08problems\x18\x04 \x03(\x0b\x32\x16.swampd.v1.PathProblem\x12\x10\n\x08left_out\x18\x05 \x01(\x05\"T\n\x14ListConflictsRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12\r\n\x05scope\x18\x02 \x01(\t\"Q\n\x15ListConflictsResponse\x12&\n\tconflicts\x18\x01 \x03(\x0b\x32\x13.swampd.v1.Conflict\x12\x10\n\x08left_out\x18\x02 \x01(\x05\"\x7f\n\x08\x43onflict\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x63opy\x18\x04 \x01(\t\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07way_out\x18\x06 \x01(\t\"\x8a\x01\n\x17ResolveConflictsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\tworkspace\x18\x02 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12\r\n\x05paths\x18\x03 \x03(\t\x12\x1d\n\x04side\x18\x04 \x01(\x0e\x32\x0f.swampd.v1.Side\"S\n\x18ResolveConflictsResponse\x12\x10\n\x08resolved\x18\x01 \x03(\t\x12%\n\x06\x66\x61iled\x18\x02 \x03(\x0b\x32\x15.swampd.v1.ScopeError\"B\n\x11ListScopesRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\"L\n\x12ListScopesResponse\x12$\n\x06scopes\x18\x01 \x03(\x0b\x32\x14.swampd.v1.ScopeInfo\x12\x10\n\x08left_out\x18\x02 \x01(\x05\"W\n\tScopeInfo\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65\x63lared\x18\x02 \x01(\x08\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12\r\n\x05\x66iles\x18\x05 \x01(\x03*K\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\r\n\tSIDE_OURS\x10\x01\x12\x0f\n\x0bSIDE_THEIRS\x10\x02\x12\r\n\tSIDE_BOTH\x10\x03\x32\xff\x02\n\x0bSyncService\x12\x39\n\x04Push\x12\x16.swampd.v1.PushRequest\x1a\x17.swampd.v1.PushResponse0\x01\x12\x39\n\x04Pull\x12\x16.swampd.v1.PullRequest\x1a\x17.swampd.v1.PullResponse0\x01\x12R\n\rListConflicts\x12\x1f.swampd.v1.ListConflictsRequest\x1a .swampd.v1.ListConflictsResponse\x12[\n\x10ResolveConflicts\x12\".swampd.v1.ResolveConflictsRequest\x1a#.swampd.v1.ResolveConflictsResponse\x12I\n\nListScopes\x12\x1c.swampd.v1.ListScopesRequest\x1a\x1d.swampd.v1.ListScopesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swampd.v1.sync_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIDE']._serialized_start=2051
-  _globals['_SIDE']._serialized_end=2126
+  _globals['_SIDE']._serialized_start=2068
+  _globals['_SIDE']._serialized_end=2143
   _globals['_PUSHREQUEST']._serialized_start=125
   _globals['_PUSHREQUEST']._serialized_end=320
   _globals['_PUSHRESPONSE']._serialized_start=322
   _globals['_PUSHRESPONSE']._serialized_end=427
   _globals['_PROGRESS']._serialized_start=429
-  _globals['_PROGRESS']._serialized_end=502
-  _globals['_PUSHRESULT']._serialized_start=504
-  _globals['_PUSHRESULT']._serialized_end=593
-  _globals['_PUSHEDSCOPE']._serialized_start=596
-  _globals['_PUSHEDSCOPE']._serialized_end=771
-  _globals['_PULLREQUEST']._serialized_start=774
-  _globals['_PULLREQUEST']._serialized_end=969
-  _globals['_PULLRESPONSE']._serialized_start=971
-  _globals['_PULLRESPONSE']._serialized_end=1076
-  _globals['_PULLRESULT']._serialized_start=1078
-  _globals['_PULLRESULT']._serialized_end=1167
-  _globals['_PULLEDSCOPE']._serialized_start=1169
-  _globals['_PULLEDSCOPE']._serialized_end=1290
-  _globals['_LISTCONFLICTSREQUEST']._serialized_start=1292
-  _globals['_LISTCONFLICTSREQUEST']._serialized_end=1376
-  _globals['_LISTCONFLICTSRESPONSE']._serialized_start=1378
-  _globals['_LISTCONFLICTSRESPONSE']._serialized_end=1459
-  _globals['_CONFLICT']._serialized_start=1461
-  _globals['_CONFLICT']._serialized_end=1588
-  _globals['_RESOLVECONFLICTSREQUEST']._serialized_start=1591
-  _globals['_RESOLVECONFLICTSREQUEST']._serialized_end=1729
-  _globals['_RESOLVECONFLICTSRESPONSE']._serialized_start=1731
-  _globals['_RESOLVECONFLICTSRESPONSE']._serialized_end=1814
-  _globals['_LISTSCOPESREQUEST']._serialized_start=1816
-  _globals['_LISTSCOPESREQUEST']._serialized_end=1882
-  _globals['_LISTSCOPESRESPONSE']._serialized_start=1884
-  _globals['_LISTSCOPESRESPONSE']._serialized_end=1960
-  _globals['_SCOPEINFO']._serialized_start=1962
-  _globals['_SCOPEINFO']._serialized_end=2049
-  _globals['_SYNCSERVICE']._serialized_start=2129
-  _globals['_SYNCSERVICE']._serialized_end=2512
+  _globals['_PROGRESS']._serialized_end=519
+  _globals['_PUSHRESULT']._serialized_start=521
+  _globals['_PUSHRESULT']._serialized_end=610
+  _globals['_PUSHEDSCOPE']._serialized_start=613
+  _globals['_PUSHEDSCOPE']._serialized_end=788
+  _globals['_PULLREQUEST']._serialized_start=791
+  _globals['_PULLREQUEST']._serialized_end=986
+  _globals['_PULLRESPONSE']._serialized_start=988
+  _globals['_PULLRESPONSE']._serialized_end=1093
+  _globals['_PULLRESULT']._serialized_start=1095
+  _globals['_PULLRESULT']._serialized_end=1184
+  _globals['_PULLEDSCOPE']._serialized_start=1186
+  _globals['_PULLEDSCOPE']._serialized_end=1307
+  _globals['_LISTCONFLICTSREQUEST']._serialized_start=1309
+  _globals['_LISTCONFLICTSREQUEST']._serialized_end=1393
+  _globals['_LISTCONFLICTSRESPONSE']._serialized_start=1395
+  _globals['_LISTCONFLICTSRESPONSE']._serialized_end=1476
+  _globals['_CONFLICT']._serialized_start=1478
+  _globals['_CONFLICT']._serialized_end=1605
+  _globals['_RESOLVECONFLICTSREQUEST']._serialized_start=1608
+  _globals['_RESOLVECONFLICTSREQUEST']._serialized_end=1746
+  _globals['_RESOLVECONFLICTSRESPONSE']._serialized_start=1748
+  _globals['_RESOLVECONFLICTSRESPONSE']._serialized_end=1831
+  _globals['_LISTSCOPESREQUEST']._serialized_start=1833
+  _globals['_LISTSCOPESREQUEST']._serialized_end=1899
+  _globals['_LISTSCOPESRESPONSE']._serialized_start=1901
+  _globals['_LISTSCOPESRESPONSE']._serialized_end=1977
+  _globals['_SCOPEINFO']._serialized_start=1979
+  _globals['_SCOPEINFO']._serialized_end=2066
+  _globals['_SYNCSERVICE']._serialized_start=2146
+  _globals['_SYNCSERVICE']._serialized_end=2529
 # @@protoc_insertion_point(module_scope)

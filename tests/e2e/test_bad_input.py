@@ -88,7 +88,7 @@ def test_a_store_that_is_away_is_no_loss(pair: Pair) -> None:
     a.ok("push")
     a.ok("daemon", "stop")
     store.rename(store.with_name("unmounted"))
-    away = a.run("push", "--json")
+    away = a.run("push", "--no-wait", "--json")
     assert (away.code, away.json["error"]["code"]) == (1, "store_unavailable")
     store.with_name("unmounted").rename(store)
     a.write("data/f", "2")

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from swampd import reporting
 from swampd.rpc.convert.locks import hold_info
-from swampd.rpc.convert.words import duration, path_problem
+from swampd.rpc.convert.words import duration, path_problem, timestamp
 from swampd.v1 import datastore_pb2, status_pb2
 
 if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from swampd.domain.health import Health, StoreIdentity
     from swampd.locking.lease import Lease
     from swampd.opening import Located
+    from swampd.reopening import Opening
     from swampd.reporting import Report, ScopeReport
     from swampd.serving import Served
     from swampd.stores.probe import ProbeReport
@@ -25,12 +29,21 @@ def located_status(located: Located) -> status_pb2.WorkspaceStatus:
     )
 
 
+def unopened_status(opening: Opening) -> status_pb2.WorkspaceStatus:
+    """Of one that is not open, for its store does not let itself be opened."""
+    found = located_status(opening.located)
+    found.store.CopyFrom(_store(opening.health, None))
+    return found
+
+
 def workspace_status(served: Served, report: Report) -> status_pb2.WorkspaceStatus:
     """All of an open one."""
     found = located_status(served.located)
     ports = served.workspace.ports
     now, boot_id = ports.clock.now(), ports.clock.boot_id
     found.open = True
+    store = served.opened.store
+    found.store.CopyFrom(_store(store.health, store.identity()))
     found.datastore_id = served.opened.datastore_id
     found.scopes.extend(_scope(one) for one in report.scopes[: reporting.MOST])
     found.leases.extend(_lease(lease, now) for lease in served.workspace.keeper.held)
@@ -52,6 +65,23 @@ def workspace_status(served: Served, report: Report) -> status_pb2.WorkspaceStat
     found.conflicts = report.conflicts
     found.never_synced = report.never_synced
     return found
+
+
+def _store(health: Health, identity: StoreIdentity | None) -> status_pb2.StoreStatus:
+    def at(wall_ms: int | None) -> Timestamp | None:
+        return None if wall_ms is None else timestamp(wall_ms)
+
+    return status_pb2.StoreStatus(
+        state=health.state.value,
+        detail=health.detail,
+        hint=health.hint,
+        since=at(health.since_ms),
+        next_try=at(health.next_try_ms),
+        last_answer=at(health.last_answer_ms),
+        goes_on=health.state.passes,
+        credentials=identity.chain if identity else "",
+        identity=identity.name if identity else "",
+    )
 
 
 def _scope(report: ScopeReport) -> status_pb2.ScopeStatus:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
+from swampd.domain.health import StoreIdentity
 from swampd.domain.layout import CONTROL
 from swampd.domain.outcomes import Mismatch, Unchanged
 from swampd.domain.paths import KEY_LIMIT
@@ -98,9 +99,10 @@ class S3Store:
             server_copy=not lacking.server_copy,
         )
 
-    def identity(self) -> tuple[str, str]:
-        """The link of the chain that gave the credentials, and whose they are."""
-        return self._chain.identity()
+    def identity(self) -> StoreIdentity | None:
+        """The link of the chain that gave the credentials, and whose they are; None: none yet."""
+        chain, who = self._chain.identity()
+        return StoreIdentity(chain, who) if chain else None
 
     # --- reads --------------------------------------------------------------------------------
 
