@@ -54,16 +54,18 @@ class Pace:
 
 async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int) -> None:
     """Work on all items, so many side by side; the first error cancels the rest and is raised
-    as it is, not in a group."""
-    gate = asyncio.Semaphore(at_once)
+    as it is, not in a group.  A task takes one item after another: one for each would cost more
+    than a small item itself."""
+    chosen = list(items)
+    rest = iter(chosen)
 
-    async def one(item: T) -> None:
-        async with gate:
+    async def take() -> None:
+        for item in rest:
             await work(item)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for item in items:
-                group.create_task(one(item))
+            for _ in range(min(at_once, len(chosen))):
+                group.create_task(take())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None

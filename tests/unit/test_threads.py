@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -214,3 +215,43 @@ def test_a_cancelled_caller_stays_cancelled_when_the_pools_are_closed() -> None:
             gate.may_end.set()
 
     asyncio.run(scenario())
+
+
+def test_one_loop_after_another_may_use_the_same_pools() -> None:
+    with pools() as threads:
+        for number in range(3):
+            assert asyncio.run(threads.io(partial(abs, number))) == number
+
+
+def test_no_more_threads_than_there_is_work_for() -> None:
+    async def scenario() -> None:
+        with pools() as threads:
+            seen = {await threads.io(threading.get_ident) for _ in range(20)}
+            assert len(seen) == 1
+
+    asyncio.run(scenario())
+
+
+def test_many_that_end_together_are_all_told() -> None:
+    async def scenario() -> None:
+        with pools() as threads:
+            results = await asyncio.gather(*(threads.io(partial(abs, n)) for n in range(2000)))
+            assert results == list(range(2000))
+
+    asyncio.run(scenario())
+
+
+def test_work_may_outlive_its_loop() -> None:
+    gate = Gate()
+    loop = asyncio.new_event_loop()
+    with pools() as threads:
+        caller = threads.io(gate)
+        loop.call_soon(loop.stop)
+        waiting = loop.create_task(caller)
+        loop.run_forever()
+        assert gate.begun.wait(20)
+        loop.close()
+        gate.may_end.set()
+        assert asyncio.run(threads.io(lambda: 1)) == 1
+        assert not waiting.done()
+        caller.close()
