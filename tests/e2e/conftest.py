@@ -1,4 +1,4 @@
-"""Machines that share a store."""
+"""Machines that share a place for their datastore."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.places.place import Place
+
 
 class Pair(NamedTuple):
-    """Two machines, set up, and the folder of their store."""
+    """Two machines, set up, and the place of their datastore."""
 
     a: Machine
     b: Machine
-    store: Path
+    place: Place
 
 
 @pytest.fixture
@@ -42,10 +44,10 @@ def alone(machine: Callable[[str], Machine]) -> Machine:
 
 
 @pytest.fixture
-def pair(machine: Callable[[str], Machine], tmp_path: Path) -> Pair:
-    """Two machines on one store."""
-    store = tmp_path / "store"
+def pair(place: Place, machine: Callable[[str], Machine]) -> Pair:
+    """Two machines on one datastore."""
     a, b = machine("a"), machine("b")
-    a.set_up(store)
+    a.set_up(place)
+    b.equip(place)
     b.join(a)
-    return Pair(a, b, store)
+    return Pair(a, b, place)

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.places.place import Place
+
 BIN = Path(sys.executable).parent
 LIMIT_S = 60.0
 
@@ -122,9 +124,14 @@ class Machine:
             self._caches[said] = Path(self.ok("cache", "path").out.strip())
         return self._caches[said]
 
-    def set_up(self, store: Path) -> None:
-        """Give the repo the store in this folder."""
-        self.ok("datastore", "setup", "directory", "--path", str(store))
+    def equip(self, place: Place) -> None:
+        """Let this machine into a place."""
+        self.environ.update(place.equip(Path(self.environ["HOME"])))
+
+    def set_up(self, place: Place) -> None:
+        """Give the repo a datastore in this place."""
+        self.equip(place)
+        self.ok("datastore", "setup", *place.setup)
 
     def join(self, other: Machine) -> None:
         """The same repo as on another machine."""

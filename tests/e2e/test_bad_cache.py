@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.machines import BIN, contents, finished, tree, until
+from tests.e2e.machines import BIN, contents, finished, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,38 +49,38 @@ def filled(pair: Pair) -> dict[str, bytes]:
 
 
 def test_a_cache_that_is_emptied_under_the_daemon_comes_back(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     before = filled(pair)
     for path in b.cache.iterdir():
         shutil.rmtree(path)
     b.ok("push")
-    assert {name: row[0] for name, row in tree(store).items()} == before
+    assert place.plain_files() == before
     b.ok("pull")
     assert contents(b) == before
     assert a.ok("pull").out == "up to date\n"
 
 
 def test_files_that_were_all_removed_are_not_deleted_unasked(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     before = filled(pair)
     shutil.rmtree(b.cache / "data")
     refused = b.run("push", "--json")
     assert refused.code == 6
     assert refused.json["error"]["fields"]["halt"] == "too_many_deletes"
-    assert {name: row[0] for name, row in tree(store).items()} == before
+    assert place.plain_files() == before
     a.ok("pull")
     assert contents(a) == before
 
 
 def test_a_cache_that_is_removed_with_the_daemon_running_halts(pair: Pair) -> None:
-    _, b, store = pair
+    _, b, place = pair
     before = filled(pair)
     shutil.rmtree(b.cache)
     for words in (("push",), ("pull",), ("push", "data"), ("pull", "data")):
         refused = b.run(*words, "--json")
         assert refused.code == 6, (words, refused)
         assert refused.json["error"]["fields"]["halt"] == "cache_missing", words
-    assert {name: row[0] for name, row in tree(store).items()} == before
+    assert place.plain_files() == before
     # The way out that is told.
     b.ok("daemon", "stop")
     b.ok("pull")
@@ -90,7 +90,7 @@ def test_a_cache_that_is_removed_with_the_daemon_running_halts(pair: Pair) -> No
 
 @pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
 def test_a_cache_restored_from_a_backup_takes_nothing_back(pair: Pair, *, running: bool) -> None:
-    a, b, store = pair
+    a, b, place = pair
     for name in ("kept", "edited", "deleted"):
         b.write(f"data/{name}", "as in the backup")
     b.ok("push")
@@ -123,7 +123,7 @@ def test_a_cache_restored_from_a_backup_takes_nothing_back(pair: Pair, *, runnin
     }
     a.ok("pull")
     assert contents(a) == expected
-    assert {name: row[0] for name, row in tree(store).items()} == expected
+    assert place.plain_files() == expected
     b.ok("conflicts", "resolve", "data/edited", "--theirs")
     b.ok("pull")
     assert contents(b) == expected
@@ -182,7 +182,7 @@ def test_a_damaged_journal_loses_neither_edits_nor_what_was_pushed(pair: Pair, d
 def test_links_sockets_and_pipes_are_listed_and_the_rest_goes_on(
     pair: Pair, tmp_path: Path
 ) -> None:
-    a, b, store = pair
+    a, b, place = pair
     secret = tmp_path / "secret"
     secret.mkdir()
     (secret / "key").write_text("not to be synced")
@@ -200,7 +200,7 @@ def test_links_sockets_and_pipes_are_listed_and_the_rest_goes_on(
     }
     b.ok("pull")
     assert contents(b) == {"data/f": b"1"}
-    assert list(tree(store)) == ["data/f"]
+    assert place.plain_keys() == ["data/f"]
     assert (secret / "key").read_text() == "not to be synced"
 
 
@@ -232,7 +232,7 @@ def start_without_privileges(machine: Machine) -> None:
 
 
 def test_an_unreadable_file_is_listed_and_the_rest_goes_on(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     a.write("data/readable", "1")
     before = a.write("data/known", "pushed before")
     a.ok("push")
@@ -258,11 +258,11 @@ def test_an_unreadable_file_is_listed_and_the_rest_goes_on(pair: Pair) -> None:
     a.ok("push")
     b.ok("pull")
     assert contents(b) == contents(a)
-    assert len(tree(store)) == 4
+    assert len(place.plain_keys()) == 4
 
 
 def test_names_that_collide_keep_both(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     a.write("data/name", "a file there")
     a.write("data/dir/f", "in a directory there")
     a.ok("push")
@@ -281,9 +281,9 @@ def test_names_that_collide_keep_both(pair: Pair) -> None:
     assert all(named.values())
     assert (b.cache / "data/name/f").read_text() == "in a directory here"
     assert (b.cache / "data/dir").read_text() == "a file here"
-    assert (store / "data/name").read_text() == "a file there"
-    assert (store / "data/dir/f").read_text() == "in a directory there"
-    assert (store / "data/other").read_text() == "goes on"
+    assert place.read("data/name") == b"a file there"
+    assert place.read("data/dir/f") == b"in a directory there"
+    assert place.read("data/other") == b"goes on"
     # The way out that is told: one of the two gets another name.
     (b.cache / "data/name").rename(b.cache / "data/name-b")
     (b.cache / "data/dir").rename(b.cache / "data/dir-b")

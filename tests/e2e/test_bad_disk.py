@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.machines import contents, tree
+from tests.e2e.machines import contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_a_nearly_full_disk_halts_pulls_and_not_pushes(pair: Pair) -> None:
 
 @pytest.mark.needs_root
 def test_a_disk_that_fills_up_while_pulling_loses_nothing(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     for number in range(100):
         a.write(f"data/f{number:03}", str(number))
     a.ok("push")
@@ -63,7 +63,7 @@ def test_a_disk_that_fills_up_while_pulling_loses_nothing(pair: Pair) -> None:
         assert (refused.code, refused.json["error"]["code"]) == (6, "low_space"), refused
         assert "free some space" in refused.err
         assert contents(b)["data/mine"] == b"from b"
-        assert len(tree(store)) == 100
+        assert len(place.plain_keys()) == 100
         remount("size=400m,nr_inodes=1000")
         b.ok("pull")
         b.ok("push")

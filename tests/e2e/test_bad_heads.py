@@ -7,12 +7,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.e2e.machines import tree
+from tests.places.place import HEADS, LOCKS, MANIFESTS, head_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from tests.e2e.conftest import Pair
     from tests.e2e.machines import Machine, Result
 
@@ -26,31 +23,16 @@ HOSTILE: Final = {
     "data/back\\slash": "backslash",
     "other/scope": "outside the scope data",
 }
-
-
-def control(store: Path, rest: str) -> Path:
-    return store / "_control" / "swampd" / rest
-
-
-def head_file(store: Path, scope: str = "data") -> Path:
-    return control(store, f"heads/{scope}.json")
-
-
-def edit_head(store: Path, change: Callable[[dict[str, Any]], None], scope: str = "data") -> None:
-    """Change a head as somebody with an editor would."""
-    file = head_file(store, scope)
-    document = json.loads(file.read_bytes())
-    change(document)
-    file.write_text(json.dumps(document))
+HEAD: Final = head_key("data")
 
 
 def two_states(pair: Pair) -> bytes:
     """Two pushes, both pulled; the head of the first."""
-    a, b, store = pair
+    a, b, place = pair
     a.write("data/f", "first")
     a.write("data/gone", "deleted in the second")
     a.ok("push")
-    older = head_file(store).read_bytes()
+    older = place.read(HEAD)
     a.write("data/f", "second")
     a.write("data/new", "new in the second")
     (a.cache / "data/gone").unlink()
@@ -78,17 +60,17 @@ def assert_all_halt(machines: tuple[Machine, ...], halt: str) -> None:
 
 def test_a_head_that_went_back_halts_until_it_is_back(pair: Pair) -> None:
     older = two_states(pair)
-    a, b, store = pair
-    newest = head_file(store).read_bytes()
-    before, plain = b.files(), tree(store)
-    head_file(store).write_bytes(older)
+    a, b, place = pair
+    newest = place.read(HEAD)
+    before, plain = b.files(), place.plain_files()
+    place.write_foreign(HEAD, older)
     b.write("data/mine", "an edit")
     assert_all_halt((b, a), "head_went_back")
-    assert head_file(store).read_bytes() == older
-    assert tree(store) == plain
+    assert place.read(HEAD) == older
+    assert place.plain_files() == plain
     assert {**before, "data/mine": b.files()["data/mine"]} == b.files()
     # The way out that is told: the newest state comes back.
-    head_file(store).write_bytes(newest)
+    place.write_foreign(HEAD, newest)
     b.ok("push")
     a.ok("pull")
     assert a.files() == b.files()
@@ -97,22 +79,22 @@ def test_a_head_that_went_back_halts_until_it_is_back(pair: Pair) -> None:
 
 def test_a_head_that_is_gone_is_no_delete(pair: Pair) -> None:
     two_states(pair)
-    a, b, store = pair
+    a, b, place = pair
     before = b.files()
-    newest = head_file(store).read_bytes()
-    head_file(store).unlink()
+    newest = place.read(HEAD)
+    place.delete(HEAD)
     assert_all_halt((b, a), "head_went_back")
     assert b.files() == before
-    head_file(store).write_bytes(newest)
+    place.write_foreign(HEAD, newest)
     assert b.ok("pull").out == "up to date\n"
     assert a.ok("push").out == "nothing to push\n"
 
 
 def test_a_fork_that_overtakes_a_head_that_went_back_stays_halted(pair: Pair) -> None:
     older = two_states(pair)
-    _, b, store = pair
+    _, b, place = pair
     before = b.files()
-    head_file(store).write_bytes(older)
+    place.write_foreign(HEAD, older)
     assert_halted(b.run("pull", "--json"), "head_went_back")
 
     def overtake(head: dict[str, Any]) -> None:
@@ -121,18 +103,18 @@ def test_a_fork_that_overtakes_a_head_that_went_back_stays_halted(pair: Pair) ->
         head["wid"] = "f" * 32
         head["recent"] = [head["wid"], *head["recent"]]
 
-    edit_head(store, overtake)
+    place.edit_head(overtake)
     assert_all_halt((b,), "head_went_back")
     assert b.files() == before
 
 
 def test_a_damaged_head_halts_its_scope_only(pair: Pair) -> None:
     two_states(pair)
-    a, b, store = pair
-    newest = head_file(store).read_bytes()
+    a, b, place = pair
+    newest = place.read(HEAD)
     for number, garbage in enumerate((b"", b"\0" * 500, b'{"schema": 1}', b"[" * 100_000)):
         before = b.files()
-        head_file(store).write_bytes(garbage)
+        place.write_foreign(HEAD, garbage)
         name = f"other/f{number}"
         a.write(name, "goes on")
         a.ok("push", "other")
@@ -141,9 +123,9 @@ def test_a_damaged_head_halts_its_scope_only(pair: Pair) -> None:
         (failed,) = pulled.json["failed"]
         said = (failed["scope"], failed["code"], failed["fields"]["halt"])
         assert said == ("data", "halted", "head_damaged")
-        assert head_file(store).read_bytes() == garbage
+        assert place.read(HEAD) == garbage
         assert {**before, name: b.files()[name]} == b.files()
-        head_file(store).write_bytes(newest)
+        place.write_foreign(HEAD, newest)
         b.ok("pull")
     b.write("data/f", "third")
     b.ok("push")
@@ -153,21 +135,21 @@ def test_a_damaged_head_halts_its_scope_only(pair: Pair) -> None:
 
 def test_a_head_of_another_datastore_halts(pair: Pair) -> None:
     two_states(pair)
-    _, b, store = pair
+    _, b, place = pair
     before = b.files()
-    newest = head_file(store).read_bytes()
-    edit_head(store, lambda head: head.update(datastore_id="0" * 32))
+    newest = place.read(HEAD)
+    place.edit_head(lambda head: head.update(datastore_id="0" * 32))
     assert_all_halt((b,), "datastore_changed")
     assert b.files() == before
-    head_file(store).write_bytes(newest)
+    place.write_foreign(HEAD, newest)
     b.ok("pull")
 
 
 def test_a_head_of_a_newer_schema_is_refused_by_its_number(pair: Pair) -> None:
     two_states(pair)
-    a, b, store = pair
+    a, b, place = pair
     before = b.files()
-    edit_head(store, lambda head: head.update(schema=7))
+    place.edit_head(lambda head: head.update(schema=7))
     for words in (("pull",), ("pull", "data")):
         refused = b.run(*words, "--json")
         assert (refused.code, refused.json["error"]["code"]) == (10, "schema_too_new"), words
@@ -184,15 +166,16 @@ def refused_keys(machine: Machine) -> dict[str, str]:
     return {row["path"]: row["detail"].partition(", in manifest ")[0] for row in rows}
 
 
-def outside(pair: Pair) -> list[Path]:
-    """Every file that is neither in a cache nor where it belongs besides."""
+def outside(pair: Pair) -> list[str]:
+    """Every file and object that a hostile key names."""
     names = {key.rpartition("/")[2].rpartition("\\")[2] for key in HOSTILE}
-    root = pair.store.parent
-    return [path for path in root.rglob("*") if path.name in names]
+    files = (str(path) for path in pair.a.root.parent.rglob("*") if path.name in names)
+    objects = pair.place.keys()
+    return [*files, *(key for key in objects if key.rpartition("/")[2] in names)]
 
 
 def test_hostile_keys_in_a_head_are_named_and_the_rest_goes_on(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     a.write("data/f", "good")
     a.ok("push")
 
@@ -200,7 +183,7 @@ def test_hostile_keys_in_a_head_are_named_and_the_rest_goes_on(pair: Pair) -> No
         row = head["delta"]["data/f"]
         head["delta"].update(dict.fromkeys(HOSTILE, row))
 
-    edit_head(store, poison)
+    place.edit_head(poison)
     b.ok("pull")
     assert list(b.files()) == ["data/f"]
     assert refused_keys(b) == HOSTILE
@@ -216,22 +199,22 @@ def test_hostile_keys_in_a_head_are_named_and_the_rest_goes_on(pair: Pair) -> No
 
 
 def test_hostile_keys_in_a_manifest_are_named_and_the_rest_goes_on(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     for number in range(150):
         a.write(f"data/f{number:03}", str(number))
     a.ok("push")
-    (file,) = control(store, "manifests").iterdir()
+    (manifest,) = place.keys(MANIFESTS)
 
     def poison(head: dict[str, Any]) -> None:
-        manifest = json.loads(gzip.decompress(file.read_bytes()))
-        row = manifest["entries"]["data/f000"]
-        manifest["entries"].update(dict.fromkeys(HOSTILE, row))
-        body = gzip.compress(json.dumps(manifest).encode())
-        file.write_bytes(body)
+        document = json.loads(gzip.decompress(place.read(manifest)))
+        row = document["entries"]["data/f000"]
+        document["entries"].update(dict.fromkeys(HOSTILE, row))
+        body = gzip.compress(json.dumps(document).encode())
+        place.write_foreign(manifest, body)
         head["manifests"][0]["bytes"] = len(body)
         head["manifests"][0]["sha256"] = hashlib.sha256(body).hexdigest()
 
-    edit_head(store, poison)
+    place.edit_head(poison)
     b.ok("pull")
     assert b.files() == a.files()
     assert refused_keys(b) == HOSTILE
@@ -246,19 +229,19 @@ def test_hostile_keys_in_a_manifest_are_named_and_the_rest_goes_on(pair: Pair) -
 
 
 def test_a_damaged_manifest_is_told_and_nothing_goes(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     for number in range(150):
         a.write(f"data/f{number:03}", str(number))
     a.ok("push")
-    (file,) = control(store, "manifests").iterdir()
-    good = file.read_bytes()
+    (manifest,) = place.keys(MANIFESTS)
+    good = place.read(manifest)
     b.write("data/mine", "local")
-    file.write_bytes(b"\x1f\x8b damaged")
+    place.write_foreign(manifest, b"\x1f\x8b damaged")
     for words in (("pull",), ("pull", "data"), ("push", "data")):
         refused = b.run(*words, "--json")
         assert (refused.code, refused.json["error"]["code"]) == (1, "damaged_object"), words
     assert list(b.files()) == ["data/mine"]
-    file.write_bytes(good)
+    place.write_foreign(manifest, good)
     b.ok("push")
     b.ok("pull")
     a.ok("pull")
@@ -268,10 +251,10 @@ def test_a_damaged_manifest_is_told_and_nothing_goes(pair: Pair) -> None:
 
 def test_names_in_the_control_area_that_are_no_scopes_are_passed_over(pair: Pair) -> None:
     two_states(pair)
-    a, b, store = pair
+    a, b, place = pair
     for name in ("%2E%2E", "a%2F..%2Fb", "%00", "data%2F", "%zz", "."):
-        (head_file(store).with_name(f"{name}.json")).write_bytes(b"garbage")
-        (control(store, "locks") / f"{name}.json").write_bytes(b"garbage")
+        place.write_foreign(f"{HEADS}{name}.json", b"garbage")
+        place.write_foreign(f"{LOCKS}{name}.json", b"garbage")
     a.write("data/f", "third")
     a.ok("push")
     b.ok("pull")

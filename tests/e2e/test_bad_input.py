@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.e2e.machines import tree
+from tests.places.choice import folder_only
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Pair
     from tests.e2e.machines import Machine
+    from tests.places.place import Place
 
 GOOD = "repoId: r1\ndatastore:\n  type: directory\n  path: {store}\n"
 
 
 def configure(machine: Machine, text: str) -> None:
     (machine.repo / ".swamp.yaml").write_text(text)
+
+
+def naming(place: Place) -> str:
+    """A `.swamp.yaml` that names this place (every JSON text is YAML)."""
+    return json.dumps({"repoId": "r1", "datastore": dict(place.settings)})
 
 
 def test_no_swamp_yaml(alone: Machine) -> None:
@@ -60,9 +67,9 @@ def test_a_type_that_is_not_built_is_refused(alone: Machine) -> None:
         assert (set_up.code, set_up.json["error"]["code"]) == (10, "not_built"), kind
 
 
-def test_a_store_without_layout_asks_for_setup(alone: Machine, tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-    configure(alone, GOOD.format(store=tmp_path / "store"))
+def test_a_store_without_layout_asks_for_setup(alone: Machine, place: Place) -> None:
+    alone.equip(place)
+    configure(alone, naming(place))
     refused = alone.run("push", "--json")
     assert (refused.code, refused.json["error"]["code"]) == (10, "no_layout")
     assert "run `swampctl datastore setup`" in refused.err
@@ -70,73 +77,78 @@ def test_a_store_without_layout_asks_for_setup(alone: Machine, tmp_path: Path) -
     alone.ok("push")
 
 
-def test_a_populated_folder_is_not_written_to(alone: Machine, tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    store.mkdir()
-    (store / "letter.txt").write_text("dear")
-    configure(alone, GOOD.format(store=store))
+def test_a_populated_store_is_not_written_to(alone: Machine, place: Place) -> None:
+    place.write_foreign("letter.txt", b"dear")
+    alone.equip(place)
+    configure(alone, naming(place))
     refused = alone.run("push", "--json")
     assert (refused.code, refused.json["error"]["code"]) == (10, "not_a_swampd_datastore")
-    set_up = alone.run("datastore", "setup", "directory", "--path", str(store), "--json")
+    set_up = alone.run("datastore", "setup", *place.setup, "--json")
     assert (set_up.code, set_up.json["error"]["code"]) == (10, "not_a_swampd_datastore")
-    assert [path.name for path in store.iterdir()] == ["letter.txt"]
+    assert place.keys() == ["letter.txt"]
+
+
+def test_set_up_makes_the_folder(alone: Machine, tmp_path: Path) -> None:
+    alone.ok("datastore", "setup", "directory", "--path", str(tmp_path / "new"))
+    alone.write("data/f", "1")
+    alone.ok("push")
+    assert (tmp_path / "new/data/f").read_text() == "1"
 
 
 def test_a_store_that_is_away_is_no_loss(pair: Pair) -> None:
-    a, _, store = pair
+    a, _, place = pair
     a.write("data/f", "1")
     a.ok("push")
     a.ok("daemon", "stop")
-    store.rename(store.with_name("unmounted"))
-    away = a.run("push", "--no-wait", "--json")
-    assert (away.code, away.json["error"]["code"]) == (1, "store_unavailable")
-    store.with_name("unmounted").rename(store)
+    with place.away():
+        away = a.run("push", "--no-wait", "--json")
+        assert (away.code, away.json["error"]["code"]) == (1, "store_unavailable")
     a.write("data/f", "2")
     a.ok("push")
-    assert (store / "data/f").read_text() == "2"
+    assert place.read("data/f") == b"2"
 
 
-def test_another_datastore_halts(pair: Pair, tmp_path: Path) -> None:
-    a, _, store = pair
+def test_another_datastore_halts(pair: Pair) -> None:
+    a, _, place = pair
     a.write("data/f", "1")
     a.ok("push")
     a.ok("daemon", "stop")
-    other = tmp_path / "other"
+    other = place.another("other")
     yaml = a.repo / ".swamp.yaml"
     before = yaml.read_text()
-    a.ok("datastore", "setup", "directory", "--path", str(other))
+    a.ok("datastore", "setup", *other.setup)
     refused = a.run("push", "--json")
     assert refused.code == 6
     assert refused.json["error"]["fields"]["halt"] == "datastore_changed"
-    assert tree(other) == {}
+    assert other.plain_keys() == []
     yaml.write_text(before)
     a.write("data/f", "2")
     a.ok("push")
-    assert (store / "data/f").read_text() == "2"
+    assert place.read("data/f") == b"2"
 
 
-def test_another_store_for_an_open_cache_is_refused_naming_both(pair: Pair, tmp_path: Path) -> None:
-    a, _, store = pair
+def test_another_store_for_an_open_cache_is_refused_naming_both(pair: Pair) -> None:
+    a, _, place = pair
     a.ok("status")
-    other = tmp_path / "other"
-    refused = a.run("status", SWAMP_DATASTORE=f"directory:{other}")
+    other = place.another("other")
+    refused = a.run("status", SWAMP_DATASTORE=other.variable)
     assert refused.code == 10
-    assert str(store) in refused.err
-    assert str(other) in refused.err
+    assert place.shown in refused.err
+    assert other.shown in refused.err
 
 
-def test_the_variable_replaces_the_store(alone: Machine, tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    alone.set_up(store)
+def test_the_variable_replaces_the_store(alone: Machine, place: Place, tmp_path: Path) -> None:
+    alone.set_up(place)
     alone.ok("daemon", "stop")
     configure(alone, GOOD.format(store=tmp_path / "elsewhere"))
-    found = alone.ok("datastore", "status", "--json", SWAMP_DATASTORE=f"directory:{store}").json
+    found = alone.ok("datastore", "status", "--json", SWAMP_DATASTORE=place.variable).json
     assert found["named_by"] == "SWAMP_DATASTORE"
     assert {row["verdict"] for row in found["verdicts"]} == {"kept"}
 
 
-def test_usage_errors_are_exit_2(alone: Machine, tmp_path: Path) -> None:
-    alone.set_up(tmp_path / "store")
+@folder_only
+def test_usage_errors_are_exit_2(alone: Machine, place: Place) -> None:
+    alone.set_up(place)
     assert "usage: swampctl" in alone.ok().out
     for words in (
         ("push", "../x"),
@@ -172,7 +184,7 @@ def test_a_cache_that_was_emptied_comes_back(pair: Pair) -> None:
 
 
 def test_a_cache_that_vanishes_under_the_daemon_halts(pair: Pair) -> None:
-    a, _, store = pair
+    a, _, place = pair
     a.write("data/f", "1")
     a.ok("push")
     cache = a.cache
@@ -181,4 +193,4 @@ def test_a_cache_that_vanishes_under_the_daemon_halts(pair: Pair) -> None:
     assert refused.code == 6, refused
     cache.with_name("gone").rename(cache)
     a.ok("push")
-    assert (store / "data/f").read_text() == "1"
+    assert place.read("data/f") == b"1"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.machines import tree
+from tests.e2e.machines import contents
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Pair
@@ -35,16 +35,14 @@ def copy_packages(target: Path, count: int) -> None:
 
 
 def test_a_pushed_tree_is_identical_on_the_other_machine(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     a.write("data/aws/x/one.json", '{"n": 1}')
     a.write("data/aws/x/run.sh", "#!/bin/sh\n", executable=True)
     a.write("top.txt", "at the root")
     a.ok("push")
     b.ok("pull")
     assert b.files() == a.files()
-    assert {name: row[0] for name, row in tree(store).items()} == {
-        name: row[0] for name, row in a.files().items()
-    }
+    assert place.plain_files() == contents(a)
 
 
 def test_pushing_and_pulling_nothing_says_so(pair: Pair) -> None:
@@ -95,7 +93,7 @@ def test_a_scope_may_be_an_absolute_path_in_the_cache(pair: Pair) -> None:
 
 @pytest.mark.timeout(300)
 def test_two_thousand_real_files_and_back(pair: Pair) -> None:
-    a, b, store = pair
+    a, b, place = pair
     copy_packages(a.cache / "data" / "packages", FILES)
     assert a.run("push", limit_s=120).code == 0
     assert b.run("pull", limit_s=120).code == 0
@@ -114,9 +112,7 @@ def test_two_thousand_real_files_and_back(pair: Pair) -> None:
     assert a.run("pull", limit_s=120).code == 0
     assert a.files() == b.files()
     assert deleted not in a.files()
-    assert {name: row[0] for name, row in tree(store).items()} == {
-        name: row[0] for name, row in a.files().items()
-    }
+    assert place.plain_files() == contents(a)
 
 
 def test_many_deletes_stop_until_they_are_allowed(pair: Pair) -> None:

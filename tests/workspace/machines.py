@@ -19,7 +19,6 @@ from swampd.domain.leases import Identity, LockState
 from swampd.domain.values import DatastoreId, Wid
 from swampd.journal.database import open_journal
 from swampd.locking.holds import Owner
-from swampd.stores.directory import DirectoryStore
 from swampd.syncing import local_ledger
 from swampd.threads import BoundedThreads
 from swampd.workspace import Asker, Ports, Workspace
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from swampd.domain.states import PathState
     from swampd.domain.values import Scope
+    from tests.places.place import Place
 
 DATASTORE = DatastoreId("e" * 32)
 
@@ -125,12 +125,12 @@ def _made(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def machine(home: Path, name: str, store_dir: Path) -> AsyncIterator[Machine]:
-    """A machine on a directory store, running; its state is below `home`."""
+async def machine(home: Path, name: str, place: Place) -> AsyncIterator[Machine]:
+    """A machine on the store in this place, running; its state is below `home`."""
     threads = BoundedThreads()
     cache = _made(home / name / "cache")
-    store = Counted(DirectoryStore(_made(store_dir), threads))
-    keys = Keys()
+    store = Counted(place.open(threads))
+    keys = Keys(place.prefix)
     layout = Layout(SCHEMA, DATASTORE, "ready", Wid("0" * 32))
     await store._store.create(keys.layout, encode_layout(layout), {})
     journal, _ = open_journal(home / name / "journal.db")
@@ -151,10 +151,9 @@ async def machine(home: Path, name: str, store_dir: Path) -> AsyncIterator[Machi
 
 
 @asynccontextmanager
-async def two_machines(home: Path) -> AsyncIterator[tuple[Machine, Machine]]:
-    """Machines `a` and `b` on one store, `home`/store."""
-    store = home / "store"
-    async with machine(home, "a", store) as a, machine(home, "b", store) as b:
+async def two_machines(home: Path, place: Place) -> AsyncIterator[tuple[Machine, Machine]]:
+    """Machines `a` and `b` on one store."""
+    async with machine(home, "a", place) as a, machine(home, "b", place) as b:
         yield a, b
 
 

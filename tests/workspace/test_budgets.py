@@ -14,6 +14,8 @@ from tests.workspace.machines import Machine, machine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.places.place import Place
+
 SCOPE = Scope("data/aws-ec2/x")
 
 
@@ -35,9 +37,11 @@ async def locked_push(one: Machine, path: str, content: bytes) -> None:
 
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize("files", [100, 2_000, pytest.param(20_000, marks=pytest.mark.long)])
-def test_requests_do_not_depend_on_the_number_of_files(tmp_path: Path, files: int) -> None:
+def test_requests_do_not_depend_on_the_number_of_files(
+    tmp_path: Path, place: Place, files: int
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("data/other/first", b"1")
             await a.push()
             fill(a, files)
@@ -69,10 +73,10 @@ def test_requests_do_not_depend_on_the_number_of_files(tmp_path: Path, files: in
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_control_data_of_500_rounds_in_a_scope_of_20000(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             fill(a, 20_000)
             await a.push("data")
             await locked_push(a, f"{SCOPE}/0/f0", b"declared")

@@ -17,6 +17,7 @@ from tests.workspace.machines import machine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 F = CachePath("d/f")
@@ -41,10 +42,10 @@ async def open_commits(one: Machine) -> list[ledger.CommitIntent]:
 
 
 def test_the_fate_of_an_open_commit_is_found_out_in_the_background(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
             await push_unknown(a, monkeypatch, b"2")
@@ -61,10 +62,10 @@ def test_the_fate_of_an_open_commit_is_found_out_in_the_background(
 
 
 def test_the_store_is_asked_for_it_now_and_then_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
             await push_unknown(a, monkeypatch, b"2")
@@ -84,10 +85,10 @@ def test_the_store_is_asked_for_it_now_and_then_only(
 
 
 def test_after_a_reboot_the_horizon_of_a_commit_counts_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
             ports, desks = a.workspace.ports, a.workspace.desks
@@ -116,11 +117,10 @@ def test_after_a_reboot_the_horizon_of_a_commit_counts_anew(
 
 @pytest.mark.parametrize("every", [False, True])
 def test_a_head_that_went_on_while_it_was_pulled_is_applied_in_the_same_pull(
-    tmp_path: Path, *, every: bool
+    tmp_path: Path, place: Place, *, every: bool
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write(F, b"1")
             a.write("d/g", b"1")
             await a.push()
@@ -128,7 +128,7 @@ def test_a_head_that_went_on_while_it_was_pulled_is_applied_in_the_same_pull(
             moved: list[str] = []
 
             async def get(key: Any, **options: Any) -> Any:
-                if key == F and not moved:
+                if key == b.workspace.ports.keys.payload(F) and not moved:
                     moved.append(key)
                     a.write(F, b"2")
                     await a.push("d")
@@ -143,17 +143,16 @@ def test_a_head_that_went_on_while_it_was_pulled_is_applied_in_the_same_pull(
     asyncio.run(main())
 
 
-def test_what_is_still_missing_is_asked_for_once(tmp_path: Path) -> None:
+def test_what_is_still_missing_is_asked_for_once(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write(F, b"1")
             await a.push()
             real = b.store._store.get
             asked: list[str] = []
 
             async def get(key: Any, **options: Any) -> Any:
-                if key == F:
+                if key == b.workspace.ports.keys.payload(F):
                     asked.append(key)
                     return Missing()
                 return await real(key, **options)

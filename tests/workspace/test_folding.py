@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from tests.places.place import Place
+
 SCOPE = Scope("docs")
 
 
 def test_of_colliding_names_the_first_stays_and_no_delete_goes_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write("docs/readme", b"small")
             await a.push()
             monkeypatch.setattr(LocalTree, "folds_names", True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from swampd.domain.values import CachePath, Epoch, Nonce, Scope, Wid
 from swampd.errors import DamagedObject, LockLost, StoreUnavailable
 from swampd.indexing import ledger, rows
 from swampd.indexing.writing import HeadWriter
+from tests.places.place import MANIFESTS
 from tests.workspace.machines import machine
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from swampd.domain.heads import Head
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 D = Scope("d")
@@ -73,11 +74,10 @@ async def deleted_and_settled(one: Machine, path: str) -> None:
 
 
 def test_a_reader_forgets_with_the_head_and_deletes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             fill(a, "d", 0, 120)
             await a.push()
             await b.pull()
@@ -95,11 +95,10 @@ def test_a_reader_forgets_with_the_head_and_deletes(
 
 
 def test_a_declared_scope_begins_without_what_was_forgotten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             fill(a, "d/s", 0, 120)
             await a.push("d")
             await b.pull()
@@ -117,11 +116,10 @@ def test_a_declared_scope_begins_without_what_was_forgotten(
 
 
 def test_a_path_that_is_made_again_while_its_tombstone_is_forgotten_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
+        async with machine(tmp_path, "a", place) as a:
             fill(a, "d", 0, 120)
             await a.push()
             await deleted_and_settled(a, FIRST)
@@ -144,9 +142,11 @@ def test_a_path_that_is_made_again_while_its_tombstone_is_forgotten_stays(
 
 
 @pytest.mark.parametrize("in_time", [True, False])
-def test_after_a_cut_off_commit_the_hold_goes_on(tmp_path: Path, *, in_time: bool) -> None:
+def test_after_a_cut_off_commit_the_hold_goes_on(
+    tmp_path: Path, place: Place, *, in_time: bool
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/f", b"1")
             await a.push()
             hold = await a.workspace.lock(["d"], a.asker)
@@ -180,9 +180,11 @@ def test_after_a_cut_off_commit_the_hold_goes_on(tmp_path: Path, *, in_time: boo
     asyncio.run(main())
 
 
-def test_a_hold_that_was_superseded_is_lost_at_its_next_commit(tmp_path: Path) -> None:
+def test_a_hold_that_was_superseded_is_lost_at_its_next_commit(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/f", b"1")
             await a.push()
             hold = await a.workspace.lock(["d"], a.asker)
@@ -242,11 +244,10 @@ def once_after_get(one: Machine, part: str, then: Callable[[], Awaitable[object]
 
 @pytest.mark.parametrize("part", ["/manifests/", "/heads/data%2Fa"])
 def test_a_commit_on_a_new_scope_while_a_reader_finds_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             await declared_only(a, monkeypatch)
             await b.pull()
             b.write(X, b"two")
@@ -263,14 +264,13 @@ def test_a_commit_on_a_new_scope_while_a_reader_finds_none(
 
 
 def test_a_lost_manifest_of_a_new_scope_is_named_and_the_others_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             await declared_only(a, monkeypatch)
-            for manifest in (store / "_control/swampd/manifests").iterdir():
-                manifest.unlink()
+            for manifest in place.keys(MANIFESTS):
+                place.delete(manifest)
             a.write("other/y", b"2")
             await a.push("other")
             pulled = await b.workspace.pull(None, b.asker)
@@ -283,17 +283,16 @@ def test_a_lost_manifest_of_a_new_scope_is_named_and_the_others_go_on(
 
 
 def test_a_manifest_that_is_lost_before_the_first_head_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             await declared_only(a, monkeypatch)
             await b.pull()
 
             async def lose() -> None:
-                for manifest in (store / "_control/swampd/manifests").iterdir():
-                    manifest.unlink()
+                for manifest in place.keys(MANIFESTS):
+                    place.delete(manifest)
 
             once_after_get(b, "/manifests/", lose)
             with pytest.raises(DamagedObject):
@@ -303,13 +302,12 @@ def test_a_manifest_that_is_lost_before_the_first_head_is_named(
 
 
 def test_a_first_head_that_another_created_meanwhile_is_taken_at_the_next_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The manifest may be gone by then: that head has moved on from it."""
 
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             await declared_only(a, monkeypatch)
             await b.pull()
 
@@ -320,8 +318,8 @@ def test_a_first_head_that_another_created_meanwhile_is_taken_at_the_next_try(
                 head = msgspec.structs.replace(head, seq=parent.seq, delta={X: await row(b, X)})
                 key = b.workspace.ports.keys.head(CHILD)
                 await b.store._store.create(key, codec.encode_head(head), {})
-                for manifest in (store / "_control/swampd/manifests").iterdir():
-                    manifest.unlink()
+                for manifest in place.keys(MANIFESTS):
+                    place.delete(manifest)
 
             once_after_get(b, "/manifests/", create)
             with pytest.raises(StoreUnavailable, match="created meanwhile"):
@@ -334,10 +332,11 @@ def test_a_first_head_that_another_created_meanwhile_is_taken_at_the_next_try(
 # --- what the delta of a parent holds -----------------------------------------------------------
 
 
-def test_what_a_declared_scope_took_over_leaves_the_delta_of_its_parent(tmp_path: Path) -> None:
+def test_what_a_declared_scope_took_over_leaves_the_delta_of_its_parent(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             for content in (b"1", b"22"):
                 a.write(X, content)
                 a.write("data/y", content)
@@ -345,7 +344,7 @@ def test_what_a_declared_scope_took_over_leaves_the_delta_of_its_parent(tmp_path
             await b.pull()
             assert X in (await head_of(a, Scope("data"))).delta
             await a.workspace.release(await a.workspace.lock(["data/a"], a.asker))
-            written = json.loads((store / "_control/swampd/heads/data.json").read_bytes())
+            written = place.head()
             assert list(written["delta"]) == ["data/y"]
             pulled = await b.pull()
             assert all(done.whole for done in pulled.done.values())

@@ -13,11 +13,13 @@ from swampd.domain.values import Scope
 from swampd.errors import LockLost, LockTimeout
 from swampd.locking.holds import Owner
 from swampd.workspace import Asker
+from tests.places.place import lock_key
 from tests.workspace.machines import machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 DATA = Scope("data")
@@ -35,10 +37,9 @@ def intercept(one: Machine, name: str, before: Any) -> None:
     setattr(store, name, operation)
 
 
-def test_who_merely_waits_for_a_scope_does_not_have_it(tmp_path: Path) -> None:
+def test_who_merely_waits_for_a_scope_does_not_have_it(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             b.write("data/x/f", b"1")
             hold = await b.workspace.lock(["data/x"], b.asker)
             await a.pull()
@@ -57,18 +58,20 @@ def test_who_merely_waits_for_a_scope_does_not_have_it(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_nothing_is_sent_under_a_lease_that_is_being_given_back(tmp_path: Path) -> None:
+def test_nothing_is_sent_under_a_lease_that_is_being_given_back(
+    tmp_path: Path, place: Place
+) -> None:
     sent_while_going: list[str] = []
 
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("data/f", b"1")
             await a.push()
             hold = await a.workspace.lock(["data"], a.asker)
             lease, begun = hold.leases[DATA], asyncio.Event()
 
             async def slow(key: str, _body: bytes) -> None:
-                if not key.startswith("_control"):
+                if "/_control/" not in f"/{key}":
                     if lease.going:
                         sent_while_going.append(key)
                     begun.set()
@@ -88,16 +91,13 @@ def test_nothing_is_sent_under_a_lease_that_is_being_given_back(tmp_path: Path) 
 
 
 def test_a_damaged_record_below_a_gate_is_waited_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "DEFAULT_TTL_MS", 2000)
 
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
-            locks = store / "_control/swampd/locks"
-            locks.mkdir(parents=True, exist_ok=True)
-            (locks / "data%2Fx.json").write_text("garbage")
+        async with machine(tmp_path, "a", place) as a:
+            place.write_foreign(lock_key("data/x"), b"garbage")
             asker = Asker(a.owner, wait_s=20.0)
             await a.workspace.release(await a.workspace.lock(["data"], asker, pull=False))
             seen = await a.workspace.book.look(Scope("data/x"))
@@ -110,16 +110,13 @@ def test_a_damaged_record_below_a_gate_is_waited_out(
 
 
 def test_a_damaged_record_that_is_taken_over_stays_in_doubt(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "DEFAULT_TTL_MS", 2000)
 
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
-            locks = store / "_control/swampd/locks"
-            locks.mkdir(parents=True, exist_ok=True)
-            (locks / "out.json").write_text("garbage")
+        async with machine(tmp_path, "a", place) as a:
+            place.write_foreign(lock_key("out"), b"garbage")
             grant = await a.workspace.keeper.take((Want(Scope("out")),), owner="test", wait_s=20.0)
             assert grant.leases[Scope("out")].in_doubt
             a.workspace.keeper.give_back(grant)
@@ -144,9 +141,9 @@ async def lose(one: Machine, scope: str) -> None:
 
 
 @pytest.mark.parametrize("scope", ["data", "data/x"])
-def test_a_push_below_a_lost_gate_is_told_once(tmp_path: Path, scope: str) -> None:
+def test_a_push_below_a_lost_gate_is_told_once(tmp_path: Path, place: Place, scope: str) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("data/x/f", b"1")
             await lose(a, "data")
             with pytest.raises(LockLost):
@@ -156,9 +153,9 @@ def test_a_push_below_a_lost_gate_is_told_once(tmp_path: Path, scope: str) -> No
     asyncio.run(main())
 
 
-def test_the_next_lock_after_a_loss_is_told_once(tmp_path: Path) -> None:
+def test_the_next_lock_after_a_loss_is_told_once(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             await lose(a, "data")
             with pytest.raises(LockLost):
                 await a.workspace.lock(["data"], a.asker, pull=False)
@@ -170,9 +167,9 @@ def test_the_next_lock_after_a_loss_is_told_once(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_daemon_that_is_going_down_takes_no_lock(tmp_path: Path) -> None:
+def test_a_daemon_that_is_going_down_takes_no_lock(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             workspace = a.workspace
         async with asyncio.timeout(5):
             with pytest.raises(Exception, match="going down"):

@@ -18,6 +18,7 @@ from tests.workspace.machines import machine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 
@@ -50,9 +51,11 @@ async def until_waited_for(on: Machine, scope: str) -> None:
     raise AssertionError(f"nobody waits for {scope}")
 
 
-def test_a_gate_over_what_one_holds_is_refused_when_another_waits_for_it(tmp_path: Path) -> None:
+def test_a_gate_over_what_one_holds_is_refused_when_another_waits_for_it(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             held = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
             async with asyncio.TaskGroup() as group:
                 waiting = group.create_task(
@@ -68,9 +71,11 @@ def test_a_gate_over_what_one_holds_is_refused_when_another_waits_for_it(tmp_pat
     asyncio.run(main())
 
 
-def test_a_gate_over_what_one_holds_is_had_when_nobody_is_in_the_way(tmp_path: Path) -> None:
+def test_a_gate_over_what_one_holds_is_had_when_nobody_is_in_the_way(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             below = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
             gate = await a.workspace.lock(["data"], Asker(FIRST, wait_s=LONG_S))
             assert gate.leases[Scope("data")].record.covers is Covers.TREE
@@ -80,10 +85,12 @@ def test_a_gate_over_what_one_holds_is_had_when_nobody_is_in_the_way(tmp_path: P
     asyncio.run(main())
 
 
-def test_a_second_lock_that_must_declare_does_not_wait_for_its_top_level(tmp_path: Path) -> None:
+def test_a_second_lock_that_must_declare_does_not_wait_for_its_top_level(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        store, top = tmp_path / "store", Want(Scope("data"))
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        top = Want(Scope("data"))
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             held = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
             other = await b.workspace.keeper.take((top,), owner="declares", wait_s=LONG_S)
             async with asyncio.timeout(10):
@@ -95,10 +102,9 @@ def test_a_second_lock_that_must_declare_does_not_wait_for_its_top_level(tmp_pat
     asyncio.run(main())
 
 
-def test_what_lingers_is_given_back_too_when_a_gate_is_met(tmp_path: Path) -> None:
+def test_what_lingers_is_given_back_too_when_a_gate_is_met(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             held = await a.workspace.lock(["data"], Asker(FIRST, wait_s=LONG_S))
             async with asyncio.TaskGroup() as group, asyncio.timeout(20):
                 gate = group.create_task(b.workspace.lock(["*"], Asker(SECOND, wait_s=LONG_S)))
@@ -113,10 +119,11 @@ def test_what_lingers_is_given_back_too_when_a_gate_is_met(tmp_path: Path) -> No
     asyncio.run(main())
 
 
-def test_who_holds_something_does_not_wait_for_a_gate_that_waits_for_it(tmp_path: Path) -> None:
+def test_who_holds_something_does_not_wait_for_a_gate_that_waits_for_it(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             held = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
             async with asyncio.TaskGroup() as group, asyncio.timeout(20):
                 gate = group.create_task(b.workspace.lock(["*"], Asker(SECOND, wait_s=LONG_S)))
@@ -129,9 +136,11 @@ def test_who_holds_something_does_not_wait_for_a_gate_that_waits_for_it(tmp_path
     asyncio.run(main())
 
 
-def test_nor_for_another_client_of_its_daemon_who_waits_for_it(tmp_path: Path) -> None:
+def test_nor_for_another_client_of_its_daemon_who_waits_for_it(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             held = await a.workspace.lock(["data/a"], Asker(FIRST, wait_s=LONG_S))
             async with asyncio.TaskGroup() as group, asyncio.timeout(20):
                 gate = group.create_task(a.workspace.lock(["*"], Asker(SECOND, wait_s=LONG_S)))
@@ -144,10 +153,10 @@ def test_nor_for_another_client_of_its_daemon_who_waits_for_it(tmp_path: Path) -
     asyncio.run(main())
 
 
-def test_work_under_a_lease_ends_at_once_when_it_is_lost(tmp_path: Path) -> None:
+def test_work_under_a_lease_ends_at_once_when_it_is_lost(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store, want = tmp_path / "store", Want(Scope("data"))
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        want = Want(Scope("data"))
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             grant = await a.workspace.keeper.take(
                 (want,), owner="worker", wait_s=LONG_S, ttl_ms=2000
             )
@@ -172,9 +181,9 @@ def test_work_under_a_lease_ends_at_once_when_it_is_lost(tmp_path: Path) -> None
     asyncio.run(main())
 
 
-def test_an_error_of_guarded_work_comes_out_as_it_is(tmp_path: Path) -> None:
+def test_an_error_of_guarded_work_comes_out_as_it_is(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             grant = await a.workspace.keeper.take(
                 (Want(Scope("data")),), owner="worker", wait_s=LONG_S
             )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.places.place import Place
+
 FILES = 4000
 LIMIT_S = 0.020
 
@@ -63,12 +65,11 @@ class Callbacks:
             self._collected += -now if phase == "start" else now
 
 
-def test_no_callback_of_push_and_pull_takes_over_20_ms_of_cpu(tmp_path: Path) -> None:
+def test_no_callback_of_push_and_pull_takes_over_20_ms_of_cpu(tmp_path: Path, place: Place) -> None:
     callbacks = Callbacks()
 
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             for number in range(FILES):
                 a.write(f"data/{number % 50}/{number}", b"%d" % number)
             with callbacks.watched():

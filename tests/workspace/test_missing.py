@@ -6,31 +6,34 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swampd.domain.states import PathState
-from swampd.domain.values import CachePath, RemoteKey, Scope
+from swampd.domain.values import CachePath, Scope
 from tests.workspace.machines import machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.places.place import Place
+
 PATH = CachePath("data/f")
 SCOPE = Scope("data")
 
 
-def test_a_lost_content_is_shown_and_brought_back_by_a_host_that_has_it(tmp_path: Path) -> None:
+def test_a_lost_content_is_shown_and_brought_back_by_a_host_that_has_it(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write(PATH, b"the bytes\n")
             await a.push()
-            await a.store.delete(RemoteKey(PATH))
+            place.delete(PATH)
             pulled = await b.pull()
             assert pulled.done[SCOPE].held == {PATH: PathState.MISSING}
             assert not (b.cache / PATH).exists()
             b.write(PATH, b"the bytes\n")
             pushed = await b.push()
             assert pushed.done[SCOPE].sent == 1
-            assert (store / PATH).read_bytes() == b"the bytes\n"
-            async with machine(tmp_path, "c", store) as c:
+            assert place.read(PATH) == b"the bytes\n"
+            async with machine(tmp_path, "c", place) as c:
                 assert (await c.pull()).done[SCOPE].whole
                 assert (c.cache / PATH).read_bytes() == b"the bytes\n"
             assert (await b.push()).done[SCOPE].sent == 0

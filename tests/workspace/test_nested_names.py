@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 DATA, ROOT = Scope("data"), Scope(".")
@@ -48,9 +49,8 @@ async def _live(one: Machine, scope: Scope = DATA) -> set[CachePath]:
 
 
 @asynccontextmanager
-async def _two(home: Path) -> AsyncIterator[tuple[Machine, Machine]]:
-    store = home / "store"
-    async with machine(home, "a", store) as a, machine(home, "b", store) as b:
+async def _two(home: Path, place: Place) -> AsyncIterator[tuple[Machine, Machine]]:
+    async with machine(home, "a", place) as a, machine(home, "b", place) as b:
         yield a, b
 
 
@@ -65,9 +65,11 @@ def _run(work: Coroutine[object, object, None]) -> None:
     ("first", "second"),
     [("data/x", "data/x/f"), ("data/x/f", "data/x"), ("data/x", "data/x/deep/er/f")],
 )
-def test_the_second_name_is_kept_and_not_sent(tmp_path: Path, first: str, second: str) -> None:
+def test_the_second_name_is_kept_and_not_sent(
+    tmp_path: Path, place: Place, first: str, second: str
+) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write(first, b"first")
             await a.push()
             b.write(second, b"second")
@@ -107,9 +109,9 @@ def test_the_second_name_is_kept_and_not_sent(tmp_path: Path, first: str, second
 
 
 @pytest.mark.parametrize("asked", ["push", "pull"])
-def test_a_rename_on_the_other_side_ends_it_too(tmp_path: Path, asked: str) -> None:
+def test_a_rename_on_the_other_side_ends_it_too(tmp_path: Path, place: Place, asked: str) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write("data/x", b"first")
             await a.push()
             b.write("data/x/f", b"second")
@@ -133,9 +135,9 @@ def test_a_rename_on_the_other_side_ends_it_too(tmp_path: Path, asked: str) -> N
 # --- replaced on purpose ------------------------------------------------------------------------
 
 
-def test_a_file_replaced_by_a_directory_travels_in_one_commit(tmp_path: Path) -> None:
+def test_a_file_replaced_by_a_directory_travels_in_one_commit(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write("data/x", b"file")
             await a.push()
             await b.pull()
@@ -163,9 +165,11 @@ def test_a_file_replaced_by_a_directory_travels_in_one_commit(tmp_path: Path) ->
     _run(main())
 
 
-def test_an_empty_directory_in_the_place_of_a_file_is_no_delete(tmp_path: Path) -> None:
+def test_an_empty_directory_in_the_place_of_a_file_is_no_delete(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, _):
+        async with _two(tmp_path, place) as (a, _):
             a.write("data/x", b"file")
             await a.push()
             (a.cache / "data/x").unlink()
@@ -177,9 +181,9 @@ def test_an_empty_directory_in_the_place_of_a_file_is_no_delete(tmp_path: Path) 
     _run(main())
 
 
-def test_what_waits_for_a_delete_that_is_held_back_waits_too(tmp_path: Path) -> None:
+def test_what_waits_for_a_delete_that_is_held_back_waits_too(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write("data/v1/x", b"1")
             a.write("data/latest", b"v1")
             await a.push()
@@ -203,9 +207,9 @@ def test_what_waits_for_a_delete_that_is_held_back_waits_too(tmp_path: Path) -> 
     _run(main())
 
 
-def test_an_edit_of_what_became_a_directory_there_is_kept(tmp_path: Path) -> None:
+def test_an_edit_of_what_became_a_directory_there_is_kept(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write("data/x", b"file")
             await a.push()
             await b.pull()
@@ -230,10 +234,10 @@ def test_an_edit_of_what_became_a_directory_there_is_kept(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("first", "second"), [("x", "x/f"), ("x/f", "x")])
 def test_a_file_at_the_root_and_a_scope_of_its_name(
-    tmp_path: Path, first: str, second: str
+    tmp_path: Path, place: Place, first: str, second: str
 ) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write(first, b"first")
             await a.push()
             b.write("own/f", b"1")
@@ -256,10 +260,10 @@ def test_a_file_at_the_root_and_a_scope_of_its_name(
 
 @pytest.mark.parametrize(("first", "second"), [("x", "x/f"), ("x/f", "x")])
 def test_the_second_is_told_from_a_head_that_was_never_read(
-    tmp_path: Path, first: str, second: str
+    tmp_path: Path, place: Place, first: str, second: str
 ) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write(first, b"first")
             await a.push()
             b.write(second, b"second")
@@ -272,10 +276,10 @@ def test_the_second_is_told_from_a_head_that_was_never_read(
 
 @pytest.mark.parametrize(("first", "second"), [("x", "x/f"), ("x/f", "x")])
 def test_where_both_heads_have_it_each_shows_what_it_has_no_room_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch, first: str, second: str
 ) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write(first, b"first")
             await a.push()
             b.write(second, b"second")
@@ -298,10 +302,10 @@ def test_where_both_heads_have_it_each_shows_what_it_has_no_room_for(
 
 
 def test_of_a_head_with_both_one_is_placed_and_the_other_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write("data/x", b"first")
             await a.push()
             b.write("data/x/f", b"second")
@@ -311,7 +315,7 @@ def test_of_a_head_with_both_one_is_placed_and_the_other_is_shown(
                 await b.push()
             assert await _live(b) == {"data/x", "data/x/f", "data/x/latest"}
             below = {"data/x/f", "data/x/latest"}
-            async with machine(tmp_path, "c", tmp_path / "store") as c:
+            async with machine(tmp_path, "c", place) as c:
                 for _ in range(2):
                     pulled = (await c.pull("data")).done[DATA]
                     assert pulled.held == dict.fromkeys(below, PathState.NAME_COLLISION)
@@ -334,10 +338,10 @@ def test_of_a_head_with_both_one_is_placed_and_the_other_is_shown(
 
 
 def test_a_collision_of_letter_case_is_not_shown_when_it_is_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write("data/readme", b"small")
             a.write("data/README", b"large")
             await a.push()
@@ -353,13 +357,13 @@ def test_a_collision_of_letter_case_is_not_shown_when_it_is_over(
     _run(main())
 
 
-def test_what_a_pull_holds_is_still_shown_after_a_push(tmp_path: Path) -> None:
+def test_what_a_pull_holds_is_still_shown_after_a_push(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with _two(tmp_path) as (a, b):
+        async with _two(tmp_path, place) as (a, b):
             a.write("data/v1/x", b"1")
             a.write("data/latest", b"v1")
             await a.push()
-            (tmp_path / "store/data/v1/x").unlink()
+            place.delete("data/v1/x")
             await b.pull()
             before = await _shown(b)
             assert before == {

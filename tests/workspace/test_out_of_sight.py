@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from swampd.ports import ScanRow, Transaction
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 F = CachePath("d/e/f")
@@ -41,10 +42,10 @@ async def states_of(one: Machine) -> dict[str, PathState]:
 
 @pytest.mark.parametrize("keep_folder", [False, True])
 def test_what_was_on_a_disk_that_is_not_mounted_is_not_deleted(
-    tmp_path: Path, *, keep_folder: bool
+    tmp_path: Path, place: Place, *, keep_folder: bool
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             a.write("d/g", b"1")
             await a.push()
@@ -63,10 +64,9 @@ def test_what_was_on_a_disk_that_is_not_mounted_is_not_deleted(
     asyncio.run(main())
 
 
-def test_it_is_not_placed_on_the_disk_below_either(tmp_path: Path) -> None:
+def test_it_is_not_placed_on_the_disk_below_either(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write(F, b"1")
             await a.push()
             await b.pull()
@@ -81,9 +81,9 @@ def test_it_is_not_placed_on_the_disk_below_either(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_what_is_behind_a_link_is_not_deleted(tmp_path: Path) -> None:
+def test_what_is_behind_a_link_is_not_deleted(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
             (a.cache / "d/e").rename(tmp_path / "elsewhere")
@@ -97,9 +97,9 @@ def test_what_is_behind_a_link_is_not_deleted(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_disk_with_another_number_is_the_same_disk(tmp_path: Path) -> None:
+def test_a_disk_with_another_number_is_the_same_disk(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
 
@@ -128,11 +128,10 @@ def unreadable(one: Machine, monkeypatch: pytest.MonkeyPatch, folder: str) -> No
 
 
 def test_what_could_not_be_read_when_join_mode_began_joins_when_it_can_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write(F, b"1")
             a.write("d/g", b"1")
             await a.push()

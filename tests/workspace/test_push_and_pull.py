@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from swampd.ports import Transaction
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 D = Scope("d")
@@ -37,10 +38,10 @@ D = Scope("d")
 
 @pytest.mark.parametrize("error", [StoreDenied("no", ""), StoreUnavailable("away", "")])
 def test_a_mirror_that_fails_does_not_fail_the_push(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/f", b"1")
             await a.push()
             a.write("d/f", b"2")
@@ -53,10 +54,10 @@ def test_a_mirror_that_fails_does_not_fail_the_push(
                 pushed = (await a.push("d")).done[D]
             assert pushed.kind is PushKind.COMMITTED
             assert pushed.mirror_pending == 1
-            assert (tmp_path / "store/d/f").read_bytes() == b"1"
+            assert place.read("d/f") == b"1"
             a.write("d/g", b"3")
             assert (await a.push("d")).done[D].mirror_pending == 0
-            assert (tmp_path / "store/d/f").read_bytes() == b"2"
+            assert place.read("d/f") == b"2"
 
     asyncio.run(main())
 
@@ -65,7 +66,7 @@ def _but_control(one: Machine, instead: Callable[..., Any]) -> Callable[..., Any
     real = one.store._store.replace
 
     async def call(key: str, *rest: Any) -> Any:
-        return await (real if key.startswith("_control") else instead)(key, *rest)
+        return await (real if "/_control/" in f"/{key}" else instead)(key, *rest)
 
     return call
 
@@ -73,9 +74,11 @@ def _but_control(one: Machine, instead: Callable[..., Any]) -> Callable[..., Any
 # --- join mode ----------------------------------------------------------------------------------
 
 
-def test_a_push_that_finds_another_cache_claims_before_it_looks(tmp_path: Path) -> None:
+def test_a_push_that_finds_another_cache_claims_before_it_looks(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/f", b"1")
             await a.push()
             (a.cache / ".swampd/cache-id").unlink()
@@ -91,7 +94,7 @@ def test_a_push_that_finds_another_cache_claims_before_it_looks(tmp_path: Path) 
 
 
 def test_an_unreadable_directory_holds_back_its_pointer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = scanning._list
 
@@ -101,7 +104,7 @@ def test_an_unreadable_directory_holds_back_its_pointer(
         return real(root, path, prune)
 
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/v2/dark/x", b"1")
             a.write("d/v2/latest", b"dark")
             a.write("d/v1/x", b"1")
@@ -116,14 +119,16 @@ def test_an_unreadable_directory_holds_back_its_pointer(
                 "d/latest": PathState.HELD_BACK,
             }
             assert (await a.push("d")).done[D].whole
-            assert (tmp_path / "store/d/latest").exists()
+            assert place.find("d/latest") is not None
 
     asyncio.run(main())
 
 
-def test_a_name_that_cannot_travel_holds_back_the_pointer_to_its_directory(tmp_path: Path) -> None:
+def test_a_name_that_cannot_travel_holds_back_the_pointer_to_its_directory(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/v2/a\\b", b"1")
             a.write("d/v2/ok", b"1")
             a.write("d/v1/a\\b", b"1")
@@ -138,9 +143,9 @@ def test_a_name_that_cannot_travel_holds_back_the_pointer_to_its_directory(tmp_p
     asyncio.run(main())
 
 
-def test_names_that_are_never_synced_are_counted(tmp_path: Path) -> None:
+def test_names_that_are_never_synced_are_counted(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             for path in ("d/.lock", "d/x/_catalog.db", "d/f", "e/.lock", "e/f"):
                 a.write(path, b"1")
             await a.push()
@@ -169,10 +174,10 @@ def _meanwhile(monkeypatch: pytest.MonkeyPatch, path: str, acts: list[partial[No
 
 
 def test_an_edit_between_survey_and_upload_is_planned_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/f", b"1")
             await a.push()
             for path, before in (("d/f", b"2"), ("d/new", b"1")):
@@ -182,17 +187,17 @@ def test_an_edit_between_survey_and_upload_is_planned_again(
                 pushed = (await a.push("d")).done[D]
                 assert pushed.whole
                 assert pushed.sent == 1
-                assert (tmp_path / "store" / path).read_bytes() == b"edit 2"
+                assert place.read(path) == b"edit 2"
             assert (await a.push("d")).done[D].kind is PushKind.NOTHING
 
     asyncio.run(main())
 
 
 def test_a_file_that_never_rests_is_busy_and_the_rest_is_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/f", b"0")
             a.write("d/g", b"0")
             edits = [partial(a.write, "d/f", b"edit %d" % n) for n in range(3)]
@@ -200,16 +205,16 @@ def test_a_file_that_never_rests_is_busy_and_the_rest_is_sent(
             pushed = (await a.push("d")).done[D]
             assert pushed.held == {"d/f": PathState.BUSY}
             assert pushed.sent == 1
-            assert not (tmp_path / "store/d/f").exists()
+            assert place.find("d/f") is None
 
     asyncio.run(main())
 
 
 def test_an_edit_that_is_taken_back_meanwhile_is_not_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/f", b"1")
             await a.push()
             a.write("d/f", b"2")
@@ -224,12 +229,10 @@ def test_an_edit_that_is_taken_back_meanwhile_is_not_sent(
 # --- a key that the store refuses ---------------------------------------------------------------
 
 
-def test_one_refused_key_does_not_fail_the_rest(tmp_path: Path) -> None:
+def test_one_refused_key_does_not_fail_the_rest(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
-            (store / "d").mkdir()
-            (store / "d/k").write_bytes(b"foreign")
+        async with machine(tmp_path, "a", place) as a:
+            place.write_foreign("d/k", b"foreign")
             a.write("d/k/inner", b"1")
             a.write("d/fine", b"1")
             pushed = (await a.push("d")).done[D]
@@ -242,7 +245,7 @@ def test_one_refused_key_does_not_fail_the_rest(tmp_path: Path) -> None:
             journal = a.workspace.ports.journal
             path = CachePath("d/k/inner")
             assert not await journal.read(lambda tx: ledger.path_in_doubt(tx, path))
-            (store / "d/k").unlink()
+            place.delete("d/k")
             assert (await a.push("d")).done[D].whole
 
     asyncio.run(main())
@@ -269,9 +272,9 @@ class _Late:
         return float(self._clock.now()) + self.by
 
 
-def test_a_request_that_is_sent_late_is_awaited_from_then_on(tmp_path: Path) -> None:
+def test_a_request_that_is_sent_late_is_awaited_from_then_on(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             hold = await a.workspace.lock(["d"], a.asker)
             clock = _Late(a.workspace.ports.clock)
             sync = replace(a.workspace.desks.sync, clock=clock)

@@ -14,6 +14,7 @@ from tests.workspace.machines import machine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 PATH = "data/f"
@@ -38,14 +39,13 @@ async def pull_and_die(one: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_was_placed_is_not_pushed_when_the_head_went_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(PATH, b"one")
             await a.push()
-            async with machine(tmp_path, "b", store) as b:
+            async with machine(tmp_path, "b", place) as b:
                 await b.pull()
                 a.write(PATH, b"two")
                 await a.push()
@@ -53,7 +53,7 @@ def test_what_was_placed_is_not_pushed_when_the_head_went_on(
                 assert (b.cache / PATH).read_bytes() == b"two"
             a.write(PATH, b"one")
             await a.push()
-            async with machine(tmp_path, "b", store) as b:
+            async with machine(tmp_path, "b", place) as b:
                 await b.pull()
                 assert (await b.push()).done[Scope("data")].sent == 0
                 assert (b.cache / PATH).read_bytes() == b"one"
@@ -62,14 +62,13 @@ def test_what_was_placed_is_not_pushed_when_the_head_went_on(
 
 
 def test_what_was_removed_is_not_deleted_for_others_when_it_came_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(PATH, b"one")
             await a.push()
-            async with machine(tmp_path, "b", store) as b:
+            async with machine(tmp_path, "b", place) as b:
                 await b.pull()
                 (a.cache / PATH).unlink()
                 await a.push()
@@ -77,7 +76,7 @@ def test_what_was_removed_is_not_deleted_for_others_when_it_came_back(
                 assert not (b.cache / PATH).exists()
             a.write(PATH, b"one")
             await a.push()
-            async with machine(tmp_path, "b", store) as b:
+            async with machine(tmp_path, "b", place) as b:
                 await b.pull()
                 assert (await b.push()).done[Scope("data")].deleted == 0
                 assert (b.cache / PATH).read_bytes() == b"one"

@@ -17,12 +17,15 @@ from swampd.syncing import local_ledger, rolling
 from swampd.syncing.conflicts import ConflictKeeper, Side
 from swampd.syncing.local_ledger import Placement, Trashed
 from swampd.syncing.trash import PATIENCE_S
+from tests.places.choice import folder_only
 from tests.workspace.machines import machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from swampd.ports import Transaction
+    from tests.places.folder import FolderPlace
+    from tests.places.place import Place
     from tests.workspace.machines import Machine
 
 F = CachePath("d/f")
@@ -50,10 +53,10 @@ def answering(monkeypatch: pytest.MonkeyPatch, one: Machine, method: str, answer
 
 @pytest.mark.parametrize("problem", [ReadProblem.BUSY, ReadProblem.UNREADABLE])
 def test_trash_that_cannot_be_read_whole_stays_and_is_kept_in_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: ReadProblem
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch, problem: ReadProblem
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             ports = a.workspace.ports
             (a.cache / ".swampd/trash" / NAME).write_bytes(b"still written")
             now = ports.clock.now()
@@ -74,9 +77,9 @@ def test_trash_that_cannot_be_read_whole_stays_and_is_kept_in_the_end(
     asyncio.run(main())
 
 
-def test_trash_that_is_the_same_or_gone_goes(tmp_path: Path) -> None:
+def test_trash_that_is_the_same_or_gone_goes(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             ports = a.workspace.ports
             (a.cache / ".swampd/trash" / NAME).write_bytes(b"same")
             read = ports.tree.hash_trash(NAME)
@@ -98,10 +101,10 @@ def test_trash_that_is_the_same_or_gone_goes(tmp_path: Path) -> None:
 
 
 def test_trash_of_another_boot_that_cannot_be_read_has_its_time_from_now_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             ports = a.workspace.ports
             (a.cache / ".swampd/trash" / NAME).write_bytes(b"still written")
             row = Trashed(NAME, F, Sha256("0" * 64), 1e12, "another boot")  # type: ignore[arg-type]
@@ -117,10 +120,10 @@ def test_trash_of_another_boot_that_cannot_be_read_has_its_time_from_now_on(
 
 @pytest.mark.parametrize("problem", [ReadProblem.BUSY, ReadProblem.UNREADABLE])
 def test_after_a_crash_what_cannot_be_read_whole_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: ReadProblem
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch, problem: ReadProblem
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             ports, desks = a.workspace.ports, a.workspace.desks
             (a.cache / ".swampd/tmp" / NAME).write_bytes(b"still written")
             intent = Placement(NAME, F, Sha256("0" * 64), Sha256("1" * 64))
@@ -145,9 +148,9 @@ async def keep_bytes(one: Machine, content: bytes) -> None:
     await ConflictKeeper(one.workspace.desks.sync).keep_bytes(D, F, copy)
 
 
-def test_bytes_kept_twice_are_both_listed_and_can_both_be_had(tmp_path: Path) -> None:
+def test_bytes_kept_twice_are_both_listed_and_can_both_be_had(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"mine")
             await keep_bytes(a, b"one")
             await keep_bytes(a, b"two")
@@ -164,9 +167,9 @@ def test_bytes_kept_twice_are_both_listed_and_can_both_be_had(tmp_path: Path) ->
     asyncio.run(main())
 
 
-def test_another_conflict_of_the_path_drops_no_kept_bytes(tmp_path: Path) -> None:
+def test_another_conflict_of_the_path_drops_no_kept_bytes(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             await keep_bytes(a, b"one")
             keeper = ConflictKeeper(a.workspace.desks.sync)
             await keeper.keep(D, F, ConflictKind.NAME_COLLISION, None)
@@ -179,9 +182,11 @@ def test_another_conflict_of_the_path_drops_no_kept_bytes(tmp_path: Path) -> Non
 # --- a commit that has landed -------------------------------------------------------------------
 
 
-def test_a_commit_is_committed_though_a_staged_copy_cannot_be_deleted(tmp_path: Path) -> None:
+def test_a_commit_is_committed_though_a_staged_copy_cannot_be_deleted(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1" * 9000)
             await a.push()
             a.write(F, b"2" * 9000)
@@ -202,10 +207,10 @@ def test_a_commit_is_committed_though_a_staged_copy_cannot_be_deleted(tmp_path: 
 
 
 def test_a_commit_whose_head_cannot_be_adopted_is_unknown_and_found_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
             a.write(F, b"2")
@@ -234,7 +239,7 @@ async def push_unmirrored(one: Machine, content: bytes) -> None:
     real = store.replace
 
     async def away(key: Any, *args: Any) -> Any:
-        if key == F:
+        if key == one.workspace.ports.keys.payload(F):
             raise StoreUnavailable("away", "")
         return await real(key, *args)
 
@@ -243,10 +248,9 @@ async def push_unmirrored(one: Machine, content: bytes) -> None:
     store.replace = real
 
 
-def test_a_halted_scope_is_not_settled(tmp_path: Path) -> None:
+def test_a_halted_scope_is_not_settled(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
             await push_unmirrored(a, b"2")
@@ -256,10 +260,10 @@ def test_a_halted_scope_is_not_settled(tmp_path: Path) -> None:
             a.store.reset()
             assert await desks.settle(D) == 0
             assert a.store.total == 0
-            assert (store / F).read_bytes() == b"1"
+            assert place.read(F) == b"1"
             await journal.write(lambda tx: heads_ledger.lift_halt(tx, D, halt))
             await desks.settle(D)
-            assert (store / F).read_bytes() == b"2"
+            assert place.read(F) == b"2"
 
     asyncio.run(main())
 
@@ -267,15 +271,17 @@ def test_a_halted_scope_is_not_settled(tmp_path: Path) -> None:
 # --- one bad object -----------------------------------------------------------------------------
 
 
-def test_an_object_that_the_store_refuses_holds_its_path_only(tmp_path: Path) -> None:
+@folder_only
+def test_an_object_that_the_store_refuses_holds_its_path_only(
+    tmp_path: Path, place: FolderPlace
+) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write(F, b"1")
             a.write("d/g", b"1")
             await a.push()
-            (store / F).unlink()
-            (store / F).symlink_to("/etc/passwd")
+            place.delete(F)
+            (place.root / F).symlink_to("/etc/passwd")
             pulled = (await b.pull()).done[D]
             assert not pulled.whole
             assert "link" in pulled.failed[F]
@@ -284,17 +290,16 @@ def test_an_object_that_the_store_refuses_holds_its_path_only(tmp_path: Path) ->
     asyncio.run(main())
 
 
-def test_an_object_that_may_not_be_read_holds_its_path_only(tmp_path: Path) -> None:
+def test_an_object_that_may_not_be_read_holds_its_path_only(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write(F, b"1")
             a.write("d/g", b"1")
             await a.push()
             real = b.store._store.get
 
             async def denied(key: Any, **options: Any) -> Any:
-                if key == F:
+                if key == b.workspace.ports.keys.payload(F):
                     raise StoreDenied("not this one", "")
                 return await real(key, **options)
 
@@ -308,40 +313,42 @@ def test_an_object_that_may_not_be_read_holds_its_path_only(tmp_path: Path) -> N
 # --- a foreign object ---------------------------------------------------------------------------
 
 
-async def push_over_foreign(one: Machine, store: Path) -> None:
-    (store / F).write_bytes(b"foreign")
+async def push_over_foreign(one: Machine, place: Place) -> None:
+    place.write_foreign(F, b"foreign")
     one.write(F, b"2")
     assert (await one.push("d")).done[D].mirror_pending == 1
     assert [c.kind for c in await conflicts_of(one)] == [ConflictKind.FOREIGN_OBJECT]
-    assert (store / F).read_bytes() == b"foreign"
+    assert place.read(F) == b"foreign"
 
 
-def test_a_foreign_object_met_by_the_mirror_is_a_conflict_with_a_way_out(tmp_path: Path) -> None:
+def test_a_foreign_object_met_by_the_mirror_is_a_conflict_with_a_way_out(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
-            await push_over_foreign(a, store)
-            (store / F).unlink()
+            await push_over_foreign(a, place)
+            place.delete(F)
             await a.workspace.desks.resolver.resolve(F, Side.OURS)
             a.write(F, b"3")
             assert (await a.push("d")).done[D].mirror_pending == 0
-            assert (store / F).read_bytes() == b"3"
+            assert place.read(F) == b"3"
 
     asyncio.run(main())
 
 
-def test_a_foreign_object_that_was_moved_away_is_no_conflict_any_more(tmp_path: Path) -> None:
+def test_a_foreign_object_that_was_moved_away_is_no_conflict_any_more(
+    tmp_path: Path, place: Place
+) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
-            await push_over_foreign(a, store)
-            (store / F).unlink()
+            await push_over_foreign(a, place)
+            place.delete(F)
             await a.workspace.desks.settle(D)
-            assert (store / F).read_bytes() == b"2"
+            assert place.read(F) == b"2"
             assert await conflicts_of(a) == []
             states = await a.workspace.ports.journal.read(local_ledger.states)
             assert PathState.CONFLICT not in [state for _, _, state, _ in states]
@@ -349,24 +356,23 @@ def test_a_foreign_object_that_was_moved_away_is_no_conflict_any_more(tmp_path: 
     asyncio.run(main())
 
 
-def test_a_foreign_object_takes_no_other_conflict_away(tmp_path: Path) -> None:
+def test_a_foreign_object_takes_no_other_conflict_away(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write(F, b"1")
             await a.push()
             await push_unmirrored(a, b"2")
             await keep_bytes(a, b"mine")
-            (store / F).write_bytes(b"foreign")
+            place.write_foreign(F, b"foreign")
             await a.workspace.desks.settle(D)
             assert [c.kind for c in await conflicts_of(a)] == [ConflictKind.KEPT_BYTES]
 
     asyncio.run(main())
 
 
-def test_kept_bytes_stay_listed_when_join_mode_begins(tmp_path: Path) -> None:
+def test_kept_bytes_stay_listed_when_join_mode_begins(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        async with machine(tmp_path, "a", tmp_path / "store") as a:
+        async with machine(tmp_path, "a", place) as a:
             a.write("d/g", b"1")
             await a.push()
             await keep_bytes(a, b"one")

@@ -1,4 +1,4 @@
-"""Two machines, one directory store: the main job on real files."""
+"""Two machines, one store: the main job on real files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tests.workspace.machines import machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.places.place import Place
 
 FILES = 2000
 
@@ -39,19 +41,9 @@ def tree_of(cache: Path) -> dict[str, tuple[bytes, bool, int]]:
     return found
 
 
-def plain_keys(store: Path) -> dict[str, bytes]:
-    """What a person sees in the store."""
-    return {
-        path.relative_to(store).as_posix(): path.read_bytes()
-        for path in store.rglob("*")
-        if path.is_file() and "_control" not in path.parts
-    }
-
-
-def test_2000_real_files_are_identical_on_the_other_machine(tmp_path: Path) -> None:
+def test_2000_real_files_are_identical_on_the_other_machine(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             for path, source in installed_files():
                 a.write(path, source.read_bytes())
                 if path.endswith("_pb2.py"):
@@ -61,7 +53,7 @@ def test_2000_real_files_are_identical_on_the_other_machine(tmp_path: Path) -> N
             there = tree_of(b.cache)
             assert tree_of(a.cache) == there
             assert len(there) == FILES
-            assert {k: v[0] for k, v in there.items()} == plain_keys(store)
+            assert {k: v[0] for k, v in there.items()} == place.plain_files()
 
             paths = sorted(there)
             edited, same_size, renamed, gone = paths[10], paths[20], paths[30], paths[40]
@@ -74,17 +66,16 @@ def test_2000_real_files_are_identical_on_the_other_machine(tmp_path: Path) -> N
             await b.push()
             await a.pull()
             assert tree_of(a.cache) == tree_of(b.cache)
-            assert {k: v[0] for k, v in tree_of(a.cache).items()} == plain_keys(store)
+            assert {k: v[0] for k, v in tree_of(a.cache).items()} == place.plain_files()
             assert (a.cache / edited).read_bytes() == b"edited on b"
             assert not (a.cache / gone).exists()
 
     asyncio.run(main())
 
 
-def test_conflicting_edits_keep_both(tmp_path: Path) -> None:
+def test_conflicting_edits_keep_both(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
-        store = tmp_path / "store"
-        async with machine(tmp_path, "a", store) as a, machine(tmp_path, "b", store) as b:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
             a.write("data/f", b"first")
             await a.push()
             await b.pull()
