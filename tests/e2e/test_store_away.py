@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +12,6 @@ import pytest
 from tests.e2e.machines import finished, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tests.e2e.conftest import Pair
     from tests.e2e.machines import Machine
 
@@ -29,17 +25,6 @@ def stopped(pair: Pair) -> Pair:
     pair.a.ok("push")
     pair.a.ok("daemon", "stop")
     return pair
-
-
-@contextmanager
-def away(store: Path) -> Iterator[None]:
-    """The store's folder is unmounted."""
-    elsewhere = store.with_name("unmounted")
-    store.rename(elsewhere)
-    try:
-        yield
-    finally:
-        elsewhere.rename(store)
 
 
 def said(machine: Machine) -> dict[str, Any]:
@@ -58,12 +43,12 @@ def events(machine: Machine, name: str) -> list[dict[str, Any]]:
 
 
 def test_status_says_that_the_store_is_away_at_the_start(stopped: Pair) -> None:
-    a, _, store = stopped
-    with away(store):
+    a, _, place = stopped
+    with place.away():
         found = said(a)
         assert found["open"] is False
         assert found["store"]["state"] == "unreachable"
-        assert str(store) in found["store"]["detail"]
+        assert place.shown in found["store"]["detail"]
         assert found["store"]["goes_on"] is True
         assert found["store"]["since"]
         assert found["store"]["next_try"] > found["store"]["since"]
@@ -77,17 +62,17 @@ def test_status_says_that_the_store_is_away_at_the_start(stopped: Pair) -> None:
 
 
 def test_a_workspace_is_opened_by_itself_when_its_store_is_back(stopped: Pair) -> None:
-    a, _, store = stopped
-    with away(store):
+    a, _, place = stopped
+    with place.away():
         assert said(a)["open"] is False
         before = len(events(a, "workspace_opened"))
     until(lambda: len(events(a, "workspace_opened")) > before, "it is opened unasked", 16.0)
 
 
 def test_a_push_waits_for_a_store_that_is_away(stopped: Pair) -> None:
-    a, b, store = stopped
+    a, b, place = stopped
     a.write("data/f", "2")
-    with away(store):
+    with place.away():
         push = a.start("push")
         until(lambda: events(a, "not_opened"), "the push has met it")
     result = finished(push)
@@ -97,8 +82,8 @@ def test_a_push_waits_for_a_store_that_is_away(stopped: Pair) -> None:
 
 
 def test_a_push_that_may_not_wait_fails_at_once(stopped: Pair) -> None:
-    a, _, store = stopped
-    with away(store):
+    a, _, place = stopped
+    with place.away():
         refused = a.run("push", "--no-wait", "--json")
         assert (refused.code, refused.json["error"]["code"]) == (1, "store_unavailable")
         refused = a.run("push", "--wait", "2s", "--json")
@@ -107,24 +92,24 @@ def test_a_push_that_may_not_wait_fails_at_once(stopped: Pair) -> None:
 
 
 def test_a_push_whose_client_goes_away_does_not_come_later(stopped: Pair) -> None:
-    a, _, store = stopped
+    a, _, place = stopped
     a.write("data/f", "2")
-    with away(store):
+    with place.away():
         push = a.start("push")
         until(lambda: events(a, "not_opened"), "the push has met it")
         push.send_signal(signal.SIGINT)
         assert finished(push).code == 130
     until(lambda: said(a)["open"], "it is opened again")
-    assert (store / "data/f").read_text() == "1"
+    assert place.read("data/f") == b"1"
     a.ok("push")
-    assert (store / "data/f").read_text() == "2"
+    assert place.read("data/f") == b"2"
 
 
 def test_a_store_that_goes_away_and_comes_back_is_shown_so(pair: Pair) -> None:
-    a, _, store = pair
+    a, _, place = pair
     a.write("data/f", "1")
     a.ok("push")
-    with away(store):
+    with place.away():
         assert a.run("lock", "list").code == 1
         found = said(a)
         assert found["open"] is True
@@ -136,8 +121,8 @@ def test_a_store_that_goes_away_and_comes_back_is_shown_so(pair: Pair) -> None:
 
 
 def test_a_daemon_with_a_store_that_is_away_ends_in_time(stopped: Pair) -> None:
-    a, _, store = stopped
-    with away(store):
+    a, _, place = stopped
+    with place.away():
         assert said(a)["open"] is False
         push = a.start("push")
         until(lambda: len(a.log().splitlines()) > 0, "it logs")
