@@ -84,16 +84,6 @@ class ProbeReport:
                 return f"{self.store} does not keep: {check.value}; {LOSS[check]}"
         return None
 
-    @property
-    def lacking(self) -> Lacking:
-        """What the store does not have, or does not keep."""
-        gone = {c for c, v in self.verdicts.items() if v is Verdict.NOT_SUPPORTED}
-        return Lacking(
-            conditional_delete=Check.DELETE_STALE in gone,
-            server_copy=Check.COPY in gone,
-            parts=Check.PARTS in gone,
-        )
-
     def require(self) -> None:
         """Raise errors.StoreRefused for a store that must not be used."""
         if self.refused:
@@ -113,10 +103,22 @@ async def require_kept(
     """
     report = await probe(first, second, keys, rng)
     report.require()
-    if report.lacking != Lacking():
-        first.narrow(report.lacking)
-        second.narrow(report.lacking)
+    lacking = _lacking(report, first)
+    if lacking != Lacking():
+        first.narrow(lacking)
+        second.narrow(lacking)
     return report
+
+
+def _lacking(report: ProbeReport, store: ObjectStore) -> Lacking:
+    """What the store offers, and does not have or does not keep."""
+    gone = {c for c, verdict in report.verdicts.items() if verdict is Verdict.NOT_SUPPORTED}
+    offers = store.capabilities
+    return Lacking(
+        conditional_delete=offers.conditional_delete and Check.DELETE_STALE in gone,
+        server_copy=offers.server_copy and Check.COPY in gone,
+        parts=store.parts is not None and Check.PARTS in gone,
+    )
 
 
 async def probe(first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng) -> ProbeReport:

@@ -59,7 +59,7 @@ def test_a_key_that_is_not_built_is_refused(alone: Machine, tmp_path: Path) -> N
 
 
 def test_a_type_that_is_not_built_is_refused(alone: Machine) -> None:
-    for kind in ("s3", "gcs", "filesystem"):
+    for kind in ("gcs", "filesystem"):
         configure(alone, f"repoId: r1\ndatastore:\n  type: {kind}\n  bucket: b\n")
         refused = alone.run("push", "--json")
         assert (refused.code, refused.json["error"]["code"]) == (10, "not_built"), kind
@@ -143,7 +143,7 @@ def test_the_variable_replaces_the_store(alone: Machine, place: Place, tmp_path:
     configure(alone, GOOD.format(store=tmp_path / "elsewhere"))
     found = alone.ok("datastore", "status", "--json", SWAMP_DATASTORE=place.variable).json
     assert found["named_by"] == "SWAMP_DATASTORE"
-    assert {row["verdict"] for row in found["verdicts"]} == {"kept"}
+    assert {row["verdict"] for row in found["verdicts"]} <= {"kept", "not supported"}
 
 
 @folder_only

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
-
 from swampd.domain.datastores import CloudEnvironment, DirectorySettings, S3Settings
 from swampd.domain.outcomes import Applied
-from swampd.errors import NotBuilt
 from swampd.stores.registry import open_store
 from tests.contract.subjects import A, InlineThreads
 
@@ -26,6 +23,8 @@ def test_a_directory_is_opened(folder: Path) -> None:
     asyncio.run(store.close())
 
 
-def test_what_is_not_built_is_refused_by_name() -> None:
-    with pytest.raises(NotBuilt, match="'s3' is not built"):
-        open_store(S3Settings("team-store"), CloudEnvironment(), InlineThreads())
+def test_a_bucket_is_opened_without_asking_it() -> None:
+    store = open_store(S3Settings("team-store", "x/y"), CloudEnvironment(), InlineThreads())
+    assert store.name == "s3 team-store/x/y"
+    assert store.parts is not None
+    asyncio.run(store.close())
