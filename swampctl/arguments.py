@@ -30,7 +30,7 @@ def new_parser(prog: str, summary: str) -> Parser:
 def add_repo(parser: argparse.ArgumentParser) -> None:
     """Which repo and store are meant."""
     parser.add_argument("--repo", help="the repo (else SWAMP_REPO_DIR, else the nearest one)")
-    parser.add_argument("--datastore", help="the store, such as directory:/mnt/team/store")
+    parser.add_argument("--datastore", help="the store, such as s3:bucket/prefix")
 
 
 def add_token(parser: argparse.ArgumentParser) -> None:

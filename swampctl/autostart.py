@@ -16,6 +16,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from swampctl import cloud, owner
 from swampd import locations
 from swampd.errors import DaemonUnreachable
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 WAIT_S: Final = 10.0
 POLL_S: Final = 0.02
 _OUTPUT_MOST: Final = 2000
-_OF_ONE_COMMAND: Final = frozenset({"SWAMP_LOCK_TOKEN", "SWAMP_LOCK_EPOCH", "SWAMP_SCOPE_PATH"})
+_OF_ONE_COMMAND: Final = frozenset(
+    {"SWAMP_LOCK_TOKEN", "SWAMP_LOCK_EPOCH", "SWAMP_SCOPE_PATH", locations.STARTED_BY}
+)
+_NOBODY: Final = "nobody"
 
 
 def answers(path: Path) -> bool:
@@ -54,11 +58,14 @@ def ensure_daemon(environ: Mapping[str, str]) -> Path:
             "start it: `swampctl daemon start` (SWAMPD_AUTOSTART=0 keeps it from starting itself)",
             path=str(path),
         )
-    return start_daemon(environ)
+    return start_daemon(environ, in_passing=True)
 
 
-def start_daemon(environ: Mapping[str, str]) -> Path:
+def start_daemon(environ: Mapping[str, str], *, in_passing: bool = False) -> Path:
     """Start a daemon, unless somebody else just has; its socket.
+
+    One that is started in passing serves other sessions too: who we are to a cloud store is told
+    with each request then, and not left to it; our secrets are for our session.
 
     Raises DaemonUnreachable with what the daemon said when it does not come up.
     """
@@ -75,7 +82,7 @@ def start_daemon(environ: Mapping[str, str]) -> Path:
         path = locations.client_socket(environ)
         if answers(path):
             return path
-        return _spawn(environ, state, until)
+        return _spawn(_environment(environ, in_passing=in_passing), state, until)
 
 
 @contextmanager
@@ -100,6 +107,15 @@ def _turn(path: Path, until: float) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _environment(environ: Mapping[str, str], *, in_passing: bool) -> dict[str, str]:
+    """Our environment, as a daemon gets it."""
+    left_out = _OF_ONE_COMMAND | (cloud.VARIABLES if in_passing else frozenset())
+    found = {name: value for name, value in environ.items() if name not in left_out}
+    if in_passing:
+        found[locations.STARTED_BY] = owner.session(owner.collect()) or _NOBODY
+    return found
+
+
 def _spawn(environ: Mapping[str, str], state: Path, until: float) -> Path:
     logs = locations.log_dir(state)
     locations.ensure_private_dir(logs)
@@ -112,7 +128,7 @@ def _spawn(environ: Mapping[str, str], state: Path, until: float) -> Path:
             stdout=out,
             stderr=out,
             cwd="/",
-            env={name: value for name, value in environ.items() if name not in _OF_ONE_COMMAND},
+            env=environ,
             start_new_session=True,
         )
     while time.monotonic() < until:

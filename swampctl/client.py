@@ -169,13 +169,17 @@ def _unreachable(error: grpc.RpcError, path: str) -> DaemonUnreachable:
 
 
 def choice(
-    repo: Path, environ: Mapping[str, str], option: str | None
+    repo: Path,
+    environ: Mapping[str, str],
+    option: str | None,
+    environment: common_pb2.CloudEnvironment,
 ) -> common_pb2.WorkspaceChoice:
     """Which workspace is meant."""
     return common_pb2.WorkspaceChoice(
         repo=str(repo),
         datastore_variable=environ.get("SWAMP_DATASTORE", ""),
         datastore_option=option or "",
+        environment=environment,
     )
 
 

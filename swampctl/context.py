@@ -38,7 +38,13 @@ class Context:
         from swampctl.client import choice  # noqa: PLC0415 - loads grpc
 
         repo = locations.find_repo(self.args.repo, self.environ, self.cwd)
-        return choice(repo, self.environ, self.args.datastore)
+        return choice(repo, self.environ, self.args.datastore, self.environment())
+
+    def environment(self) -> common_pb2.CloudEnvironment:
+        """Who we are to a cloud store."""
+        from swampctl.cloud import environment  # noqa: PLC0415 - with the messages
+
+        return environment(self.environ, self.cwd)
 
     def caller(self) -> common_pb2.Caller:
         """Who asks, with the token that is shown, if any."""

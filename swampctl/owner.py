@@ -51,6 +51,14 @@ def collect(proc: Path = _PROC) -> Facts:
     )
 
 
+def session(facts: Facts) -> str:
+    """A name for the session or script that we are of; empty where it cannot be told."""
+    kind, process = ("session", facts.leader) if facts.leader else ("process", facts.parent)
+    if process is None or not process[1] or not facts.boot_id:
+        return ""
+    return f"{kind} {process[0]}/{process[1]}/{facts.boot_id}/{facts.pid_namespace}"
+
+
 def caller(environ: Mapping[str, str], token: str | None = None) -> common_pb2.Caller:
     """The facts as the daemon wants them, with the token that is shown."""
     from swampd.v1 import common_pb2  # noqa: PLC0415 - only commands that ask load it

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 REPO_FILE: Final = ".swamp.yaml"
 
+STARTED_BY: Final = "SWAMPD_STARTED_BY"
+"""In the environment of a daemon that a client started in passing: names that client's session;
+not set in one that was started on purpose."""
+
 SOCKET_LIMIT_BYTES: Final = 103 if sys.platform == "darwin" else 107
 """The longest path that the kernel's socket address holds, without its closing NUL."""
 

@@ -23,9 +23,10 @@ from swampd import locations
 from swampd.cache.tree import LocalTree
 from swampd.cachelock import CacheLock
 from swampd.config.repo import load_repo
-from swampd.domain.datastores import CloudEnvironment
+from swampd.domain.datastores import CloudEnvironment, identity
 from swampd.domain.markers import decode_marker
 from swampd.domain.states import Halt
+from swampd.environments import completed
 from swampd.errors import BadRequest, Halted, StoreUnavailable, UnsafeLocation
 from swampd.journal.database import open_journal
 from swampd.journal.opening import Quarantined
@@ -54,11 +55,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which repo a client means, and what it said about the store."""
+    """Which repo a client means, what it said about the store, and about itself."""
 
     repo: str
     variable: str = ""
     option: str = ""
+    environment: CloudEnvironment | None = None
+    """What it said of its environment; None: nothing."""
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,20 @@ class Located:
 
     config: RepoConfig
     cache: Path
+    environment: CloudEnvironment
+    """With which its store is opened."""
+    said_who: bool
+    """Did the client say so, or is this what the daemon has?"""
 
     @property
     def store_place(self) -> str:
         """What tells one store from another."""
         return self.config.datastore.place
+
+    @property
+    def identity(self) -> str:
+        """Who the client is to this store."""
+        return identity(self.config.datastore.settings, self.environment)
 
 
 @dataclass(slots=True)
@@ -105,6 +118,7 @@ async def locate(world: World, choice: Choice) -> Located:
     repo = Path(choice.repo)
     if not repo.is_absolute() or "\0" in choice.repo:
         raise BadRequest(f"the repo {choice.repo!r} is not an absolute path", "name it from / on")
+    environment = completed(choice.environment, choice.session, world.environ)
 
     def read() -> Located:
         config = load_repo(
@@ -114,7 +128,7 @@ async def locate(world: World, choice: Choice) -> Located:
             option=choice.option or None,
         )
         cache = locations.repo_cache(config.repo_id, world.environ)
-        return Located(config, cache.resolve())
+        return Located(config, cache.resolve(), environment, choice.environment is not None)
 
     return await world.threads.io(read)
 
@@ -126,13 +140,13 @@ async def open_workspace(world: World, located: Located) -> Opened:
     CacheInUse, JournalTooNew, JournalFailed, Halted (another datastore), UnsafeLocation.
     """
     threads, chosen = world.threads, located.config.datastore
-    keys, environment = chosen.keys, CloudEnvironment()
+    keys, environment = chosen.keys, located.environment
     async with AsyncExitStack() as opening:
         store = WatchedStore(
             open_store(chosen.settings, environment, world.store_threads), world.clock
         )
         opening.push_async_callback(store.close)
-        layout = await _checked(world, located, environment, store)
+        layout = await _checked(world, located, store)
         opening.callback((await threads.io(lambda: CacheLock.take(located.cache))).close)
         journal, quarantined = await _journal(world, located.cache)
         opening.push_async_callback(journal.close)
@@ -148,12 +162,10 @@ async def open_workspace(world: World, located: Located) -> Opened:
         )
 
 
-async def _checked(
-    world: World, located: Located, environment: CloudEnvironment, store: WatchedStore
-) -> Layout:
+async def _checked(world: World, located: Located, store: WatchedStore) -> Layout:
     """The layout of a store that passes the probe, in bounded time."""
     chosen = located.config.datastore
-    second = open_store(chosen.settings, environment, world.store_threads)
+    second = open_store(chosen.settings, located.environment, world.store_threads)
     try:
         async with asyncio.timeout(STORE_S):
             layout = await require_layout(store, chosen.keys)

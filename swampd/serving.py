@@ -122,6 +122,7 @@ class Workspaces:
         served = self._served.get(located.cache)
         if served is not None:
             _same_store(served.located, located)
+            _same_user(served.located, located)
         return served
 
     def unopened(self) -> tuple[Opening, ...]:
@@ -299,4 +300,15 @@ def _same_store(open_one: Located, asked: Located) -> None:
             "use one store for one repoId, or run `swampctl daemon stop` to change it",
             open=str(open_one.config.datastore),
             asked=str(asked.config.datastore),
+        )
+
+
+def _same_user(open_one: Located, asked: Located) -> None:
+    if asked.said_who and open_one.identity != asked.identity:
+        raise WorkspaceClash(
+            f"{open_one.config.datastore} is open with {open_one.identity}, not with"
+            f" {asked.identity}",
+            "set the same variables, or run `swampctl daemon stop` to change them",
+            open=open_one.identity,
+            asked=asked.identity,
         )

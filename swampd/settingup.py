@@ -8,30 +8,31 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from swampd import locations
-from swampd.config import directory
-from swampd.config.datastore import DatastoreConfig, Source, parse_spelling, resolve
+from swampd.config import directory, s3
+from swampd.config.datastore import DatastoreConfig, Source, resolve
 from swampd.config.directory import Whereabouts
 from swampd.config.editing import write_datastore
 from swampd.config.repo import RepoConfig, RepoFile, read_repo_file
-from swampd.domain.datastores import CloudEnvironment, DirectorySettings
+from swampd.domain.datastores import DirectorySettings, S3Settings
+from swampd.environments import completed
 from swampd.errors import BadRequest, ConfigError, NoRepo
 from swampd.layouts import set_up
 from swampd.opening import Choice, Located, locate
 from swampd.stores.registry import open_store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from swampd.domain.datastores import StoreSettings
     from swampd.layouts import Made
     from swampd.opening import World
     from swampd.serving import Workspaces
 
+_REQUEST: Final = "the request"
 log = structlog.get_logger()
 
 
@@ -43,20 +44,25 @@ class SetUp:
     made: Made
 
 
-async def set_up_repo(workspaces: Workspaces, repo: Path, folder: str | None) -> SetUp:
-    """Set up the store in `folder`, else the one that `.swamp.yaml` names.
+async def set_up_repo(
+    workspaces: Workspaces, choice: Choice, named: str | S3Settings | None
+) -> SetUp:
+    """Set up the named store (a folder by its path, a bucket), else that of `.swamp.yaml`.
 
     Raises ConfigError, NotBuilt, NoRepo, NotADatastore, StoreRefused, StoreUnavailable,
-    WorkspaceClash.
+    StoreDenied, NoCredentials, WorkspaceClash.
     """
-    world = workspaces.world
+    world, repo = workspaces.world, Path(choice.repo)
     if not repo.is_absolute():
         raise BadRequest(f"the repo {repo} is not an absolute path", "name it from / on")
     file = await world.threads.io(lambda: _read(repo))
-    chosen = _chosen(world, repo, file, folder)
-    _refuse_clash(workspaces, file, chosen)
+    chosen = _chosen(world, repo, file, named)
+    environment = completed(choice.environment, choice.session, world.environ)
+    if file.repo_id is not None:
+        cache = locations.repo_cache(file.repo_id, world.environ).resolve()
+        config = RepoConfig(repo, file.repo_id, chosen)
+        workspaces.at(Located(config, cache, environment, choice.environment is not None))
     await world.threads.io(lambda: _prepare(chosen.settings))
-    environment = CloudEnvironment()
     async with AsyncExitStack() as stack:
         first = open_store(chosen.settings, environment, world.store_threads)
         stack.push_async_callback(first.close)
@@ -75,26 +81,22 @@ def _read(repo: Path) -> RepoFile:
         return RepoFile(repo, None, None)
 
 
-def _chosen(world: World, repo: Path, file: RepoFile, folder: str | None) -> DatastoreConfig:
+def _chosen(
+    world: World, repo: Path, file: RepoFile, named: str | S3Settings | None
+) -> DatastoreConfig:
     whereabouts = Whereabouts(repo, world.environ)
-    if folder is not None:
-        return parse_spelling(f"{directory.TYPE}:{folder}", Source.OPTION, whereabouts)
+    if isinstance(named, S3Settings):
+        return DatastoreConfig(s3.checked(named, _REQUEST), Source.OPTION)
+    if named is not None:
+        return DatastoreConfig(directory.at(named, _REQUEST, whereabouts), Source.OPTION)
     if file.datastore is None:
         raise ConfigError(
             f"{repo / locations.REPO_FILE} names no datastore, and none was given",
-            "run `swampctl datastore setup directory --path PATH`",
+            "run `swampctl datastore setup directory --path PATH`, or"
+            " `swampctl datastore setup s3 --bucket BUCKET`",
             path=str(repo / locations.REPO_FILE),
         )
     return resolve(file.datastore, variable=None, option=None, whereabouts=whereabouts)
-
-
-def _refuse_clash(workspaces: Workspaces, file: RepoFile, chosen: DatastoreConfig) -> None:
-    """A cache that is open for another store: WorkspaceClash."""
-    if file.repo_id is None:
-        return
-    world = workspaces.world
-    cache = locations.repo_cache(file.repo_id, world.environ).resolve()
-    workspaces.at(Located(RepoConfig(file.path, file.repo_id, chosen), cache))
 
 
 def _prepare(settings: StoreSettings) -> None:

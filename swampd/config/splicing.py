@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _INDENT: Final = "  "
 _Scalar: TypeAlias = "str | int | bool"
 _Wanted: TypeAlias = "Mapping[str, _Scalar | Mapping[str, _Scalar]] | Mapping[str, _Scalar]"
+_FIRST: Final = ("type", "bucket")
+"""Behind these new keys go, where they are."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./@+-]*")
 
 
@@ -133,8 +135,9 @@ def _edits_of_block(
     if missing:
         indent = " " * block.start_mark.column
         lines = [f"{indent}{line}" for line in _settings(missing)]
-        if "type" in entries:
-            yield _behind(text, _span(text, *entries["type"])[1], lines)
+        first = next((name for name in _FIRST if name in entries and name in wanted), None)
+        if first is not None:
+            yield _behind(text, _span(text, *entries[first])[1], lines)
         else:
             start = _start_of_line(text, block)
             yield _Edit(start, start, "".join(f"{line}\n" for line in lines))

@@ -98,7 +98,7 @@ def hint_for(environment: CloudEnvironment) -> str:
         return (
             "your shell has secret keys in its environment, and they are never sent to the daemon:"
             " put them into a profile in ~/.aws/credentials and set AWS_PROFILE, or start the"
-            " daemon from this shell: `swampctl daemon stop && swampctl daemon start`"
+            " daemon from this shell: `swampctl daemon stop`, then `swampctl daemon start`"
         )
     if environment.profile:
         return f"see what the profile {environment.profile!r} says, or log in to it again"

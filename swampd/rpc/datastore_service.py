@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swampd.domain.datastores import CloudEnvironment
 from swampd.layouts import require_layout
 from swampd.opening import locate
 from swampd.rpc.convert import requests
@@ -47,8 +45,9 @@ class DatastoreServicer(datastore_pb2_grpc.DatastoreServiceServicer):
         return datastore_pb2.SetupResponse.FromString(answer)
 
     async def _set_up(self, request: datastore_pb2.SetupRequest) -> datastore_pb2.SetupResponse:
-        folder = request.directory.path if request.HasField("directory") else None
-        done = await set_up_repo(self._workspaces, Path(request.repo), folder)
+        done = await set_up_repo(
+            self._workspaces, requests.set_up_choice(request), requests.named_store(request)
+        )
         return datastore_pb2.SetupResponse(
             repo_id=done.located.config.repo_id,
             datastore_id=done.made.datastore_id,
@@ -66,8 +65,8 @@ class DatastoreServicer(datastore_pb2_grpc.DatastoreServiceServicer):
     ) -> datastore_pb2.StatusResponse:
         """What the store is, and the verdict of a probe made now."""
         world = self._workspaces.world
-        chosen = (await locate(world, requests.choice(request.workspace))).config.datastore
-        environment = CloudEnvironment()
+        located = await locate(world, requests.choice(request.workspace))
+        chosen, environment = located.config.datastore, located.environment
         async with AsyncExitStack() as stack:
             stores = []
             for _ in range(2):

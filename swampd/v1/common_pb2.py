@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16swampd/v1/common.proto\x12\tswampd.v1\"U\n\x0fWorkspaceChoice\x12\x0c\n\x04repo\x18\x01 \x01(\t\x12\x1a\n\x12\x64\x61tastore_variable\x18\x02 \x01(\t\x12\x18\n\x10\x64\x61tastore_option\x18\x03 \x01(\t\"+\n\x07Process\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x13\n\x0bstart_ticks\x18\x02 \x01(\x04\"\x9c\x01\n\x06\x43\x61ller\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x15\n\rpid_namespace\x18\x02 \x01(\t\x12*\n\x0esession_leader\x18\x03 \x01(\x0b\x32\x12.swampd.v1.Process\x12\"\n\x06parent\x18\x04 \x01(\x0b\x32\x12.swampd.v1.Process\x12\x0b\n\x03pid\x18\x05 \x01(\x05\x12\r\n\x05token\x18\x06 \x01(\t\"\xbd\x01\n\nScopeError\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x11\n\texit_code\x18\x05 \x01(\x05\x12\x31\n\x06\x66ields\x18\x06 \x03(\x0b\x32!.swampd.v1.ScopeError.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Z\n\x0bPathProblem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0f\n\x07way_out\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16swampd/v1/common.proto\x12\tswampd.v1\"\x87\x01\n\x0fWorkspaceChoice\x12\x0c\n\x04repo\x18\x01 \x01(\t\x12\x1a\n\x12\x64\x61tastore_variable\x18\x02 \x01(\t\x12\x18\n\x10\x64\x61tastore_option\x18\x03 \x01(\t\x12\x30\n\x0b\x65nvironment\x18\x04 \x01(\x0b\x32\x1b.swampd.v1.CloudEnvironment\"\xad\x01\n\x10\x43loudEnvironment\x12\x0f\n\x07profile\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x13\n\x0b\x63onfig_file\x18\x03 \x01(\t\x12\x1f\n\x17shared_credentials_file\x18\x04 \x01(\t\x12\x1a\n\x12google_credentials\x18\x05 \x01(\t\x12\x15\n\rholds_secrets\x18\x06 \x01(\x08\x12\x0f\n\x07session\x18\x07 \x01(\t\"+\n\x07Process\x12\x0b\n\x03pid\x18\x01 \x01(\x05\x12\x13\n\x0bstart_ticks\x18\x02 \x01(\x04\"\x9c\x01\n\x06\x43\x61ller\x12\x0f\n\x07\x62oot_id\x18\x01 \x01(\t\x12\x15\n\rpid_namespace\x18\x02 \x01(\t\x12*\n\x0esession_leader\x18\x03 \x01(\x0b\x32\x12.swampd.v1.Process\x12\"\n\x06parent\x18\x04 \x01(\x0b\x32\x12.swampd.v1.Process\x12\x0b\n\x03pid\x18\x05 \x01(\x05\x12\r\n\x05token\x18\x06 \x01(\t\"\xbd\x01\n\nScopeError\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07summary\x18\x03 \x01(\t\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x11\n\texit_code\x18\x05 \x01(\x05\x12\x31\n\x06\x66ields\x18\x06 \x03(\x0b\x32!.swampd.v1.ScopeError.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Z\n\x0bPathProblem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0f\n\x07way_out\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,16 +33,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCOPEERROR_FIELDSENTRY']._loaded_options = None
   _globals['_SCOPEERROR_FIELDSENTRY']._serialized_options = b'8\001'
-  _globals['_WORKSPACECHOICE']._serialized_start=37
-  _globals['_WORKSPACECHOICE']._serialized_end=122
-  _globals['_PROCESS']._serialized_start=124
-  _globals['_PROCESS']._serialized_end=167
-  _globals['_CALLER']._serialized_start=170
-  _globals['_CALLER']._serialized_end=326
-  _globals['_SCOPEERROR']._serialized_start=329
-  _globals['_SCOPEERROR']._serialized_end=518
-  _globals['_SCOPEERROR_FIELDSENTRY']._serialized_start=473
-  _globals['_SCOPEERROR_FIELDSENTRY']._serialized_end=518
-  _globals['_PATHPROBLEM']._serialized_start=520
-  _globals['_PATHPROBLEM']._serialized_end=610
+  _globals['_WORKSPACECHOICE']._serialized_start=38
+  _globals['_WORKSPACECHOICE']._serialized_end=173
+  _globals['_CLOUDENVIRONMENT']._serialized_start=176
+  _globals['_CLOUDENVIRONMENT']._serialized_end=349
+  _globals['_PROCESS']._serialized_start=351
+  _globals['_PROCESS']._serialized_end=394
+  _globals['_CALLER']._serialized_start=397
+  _globals['_CALLER']._serialized_end=553
+  _globals['_SCOPEERROR']._serialized_start=556
+  _globals['_SCOPEERROR']._serialized_end=745
+  _globals['_SCOPEERROR_FIELDSENTRY']._serialized_start=700
+  _globals['_SCOPEERROR_FIELDSENTRY']._serialized_end=745
+  _globals['_PATHPROBLEM']._serialized_start=747
+  _globals['_PATHPROBLEM']._serialized_end=837
 # @@protoc_insertion_point(module_scope)

@@ -27,26 +27,80 @@ class WorkspaceChoice(_message.Message):
     REPO_FIELD_NUMBER: _builtins.int
     DATASTORE_VARIABLE_FIELD_NUMBER: _builtins.int
     DATASTORE_OPTION_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
     repo: _builtins.str
     """Absolute path of the directory that `.swamp.yaml` is in."""
     datastore_variable: _builtins.str
     """SWAMP_DATASTORE of the caller; empty: not set."""
     datastore_option: _builtins.str
     """--datastore of the caller; empty: not given."""
+    @_builtins.property
+    def environment(self) -> Global___CloudEnvironment:
+        """Absent: the caller does not say; an open workspace is not compared with it."""
+
     def __init__(
         self,
         *,
         repo: _builtins.str = ...,
         datastore_variable: _builtins.str = ...,
         datastore_option: _builtins.str = ...,
+        environment: Global___CloudEnvironment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["datastore_option", b"datastore_option", "datastore_variable", b"datastore_variable", "repo", b"repo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["datastore_option", b"datastore_option", "datastore_variable", b"datastore_variable", "environment", b"environment", "repo", b"repo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WorkspaceChoice: _TypeAlias = WorkspaceChoice  # noqa: Y015
+
+@_typing.final
+class CloudEnvironment(_message.Message):
+    """What of the caller's environment says who it is to a cloud store. Secrets are never in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    CONFIG_FILE_FIELD_NUMBER: _builtins.int
+    SHARED_CREDENTIALS_FILE_FIELD_NUMBER: _builtins.int
+    GOOGLE_CREDENTIALS_FIELD_NUMBER: _builtins.int
+    HOLDS_SECRETS_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    profile: _builtins.str
+    """AWS_PROFILE; empty here and below: not set."""
+    region: _builtins.str
+    """AWS_REGION."""
+    config_file: _builtins.str
+    """AWS_CONFIG_FILE, absolute."""
+    shared_credentials_file: _builtins.str
+    """AWS_SHARED_CREDENTIALS_FILE, absolute."""
+    google_credentials: _builtins.str
+    """GOOGLE_APPLICATION_CREDENTIALS, absolute."""
+    holds_secrets: _builtins.bool
+    """The caller's environment has secret keys, which are not sent."""
+    session: _builtins.str
+    """Names the session or script that the caller is of, in words of its own. A daemon that one of
+    its clients started uses the secrets in its own environment for the same session only.
+    """
+    def __init__(
+        self,
+        *,
+        profile: _builtins.str = ...,
+        region: _builtins.str = ...,
+        config_file: _builtins.str = ...,
+        shared_credentials_file: _builtins.str = ...,
+        google_credentials: _builtins.str = ...,
+        holds_secrets: _builtins.bool = ...,
+        session: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_file", b"config_file", "google_credentials", b"google_credentials", "holds_secrets", b"holds_secrets", "profile", b"profile", "region", b"region", "session", b"session", "shared_credentials_file", b"shared_credentials_file"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloudEnvironment: _TypeAlias = CloudEnvironment  # noqa: Y015
 
 @_typing.final
 class Process(_message.Message):

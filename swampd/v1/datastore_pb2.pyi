@@ -26,25 +26,33 @@ class SetupRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REPO_FIELD_NUMBER: _builtins.int
     DIRECTORY_FIELD_NUMBER: _builtins.int
+    S3_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     repo: _builtins.str
     """Absolute path of the repo; it need not have a `.swamp.yaml` yet."""
     @_builtins.property
-    def directory(self) -> Global___DirectoryStore:
-        """Absent: the store that `.swamp.yaml` names."""
-
+    def directory(self) -> Global___DirectoryStore: ...
+    @_builtins.property
+    def s3(self) -> Global___S3Store: ...
+    @_builtins.property
+    def environment(self) -> _common_pb2.CloudEnvironment: ...
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         repo: _builtins.str = ...,
         directory: Global___DirectoryStore | None = ...,
+        s3: Global___S3Store | None = ...,
+        environment: _common_pb2.CloudEnvironment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory", "environment", b"environment", "s3", b"s3", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory", "repo", b"repo", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory", "environment", b"environment", "repo", b"repo", "request_id", b"request_id", "s3", b"s3", "store", b"store"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_store: _TypeAlias = _typing.Literal["directory", "s3"]  # noqa: Y015
+    _WhichOneofArgType_store: _TypeAlias = _typing.Literal["store", b"store"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_store) -> _WhichOneofReturnType_store | None: ...
 
 Global___SetupRequest: _TypeAlias = SetupRequest  # noqa: Y015
 
@@ -69,6 +77,45 @@ class DirectoryStore(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DirectoryStore: _TypeAlias = DirectoryStore  # noqa: Y015
+
+@_typing.final
+class S3Store(_message.Message):
+    """A store in an S3 bucket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    FORCE_PATH_STYLE_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    prefix: _builtins.str
+    """Before every key, as it is, with a slash between; empty: none."""
+    region: _builtins.str
+    """Empty: that of the environment."""
+    endpoint: _builtins.str
+    """An http or https URL; empty: that of AWS."""
+    force_path_style: _builtins.bool
+    """Absent: as fits the endpoint."""
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        region: _builtins.str = ...,
+        endpoint: _builtins.str = ...,
+        force_path_style: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_force_path_style", b"_force_path_style", "force_path_style", b"force_path_style"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_force_path_style", b"_force_path_style", "bucket", b"bucket", "endpoint", b"endpoint", "force_path_style", b"force_path_style", "prefix", b"prefix", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__force_path_style: _TypeAlias = _typing.Literal["force_path_style"]  # noqa: Y015
+    _WhichOneofArgType__force_path_style: _TypeAlias = _typing.Literal["_force_path_style", b"_force_path_style"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__force_path_style) -> _WhichOneofReturnType__force_path_style | None: ...
+
+Global___S3Store: _TypeAlias = S3Store  # noqa: Y015
 
 @_typing.final
 class SetupResponse(_message.Message):

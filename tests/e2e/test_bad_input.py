@@ -67,6 +67,19 @@ def test_a_type_that_is_not_built_is_refused(alone: Machine) -> None:
         assert (set_up.code, set_up.json["error"]["code"]) == (10, "not_built"), kind
 
 
+def test_a_bucket_that_cannot_be_is_refused_by_the_name_of_the_rule(alone: Machine) -> None:
+    for options, rule in (
+        (("--bucket", "Team_Store"), "characters"),
+        (("--bucket", "team--x-s3"), "directory_bucket"),
+        (("--bucket", "team", "--prefix", "../p"), "dot_segment"),
+        (("--bucket", "team", "--endpoint", "https://u:p@h"), "endpoint"),
+    ):
+        refused = alone.run("datastore", "setup", "s3", *options, "--json")
+        error = refused.json["error"]
+        assert (refused.code, error["code"], error["fields"]["rule"]) == (10, "bad_config", rule)
+    assert not (alone.repo / ".swamp.yaml").exists()
+
+
 def test_a_store_without_layout_asks_for_setup(alone: Machine, place: Place) -> None:
     alone.equip(place)
     configure(alone, naming(place))

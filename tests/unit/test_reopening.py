@@ -12,6 +12,7 @@ from swampd.chance import SystemRng
 from swampd.config.datastore import Source, parse_spelling
 from swampd.config.directory import Whereabouts
 from swampd.config.repo import RepoConfig, RepoId
+from swampd.domain.datastores import CloudEnvironment
 from swampd.domain.health import StoreState
 from swampd.errors import NoLayout, StoreDenied, StoreUnavailable, SwampdError
 from swampd.opening import Located
@@ -28,7 +29,8 @@ AWAY = StoreUnavailable("no route", "see the cable")
 
 def located() -> Located:
     store = parse_spelling("directory:/nowhere", Source.OPTION, Whereabouts(Path("/r"), {}))
-    return Located(RepoConfig(Path("/r/.swamp.yaml"), RepoId("r"), store), Path("/c"))
+    config = RepoConfig(Path("/r/.swamp.yaml"), RepoId("r"), store)
+    return Located(config, Path("/c"), CloudEnvironment(), said_who=False)
 
 
 class Attempts:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from swampd.domain import leases
+from swampd.domain.datastores import CloudEnvironment, S3Settings
 from swampd.errors import BadRequest
 from swampd.locking.holds import Owner
 from swampd.opening import Choice
 from swampd.processes import Process
 from swampd.syncing.conflicts import Side
-from swampd.v1 import sync_pb2
+from swampd.v1 import common_pb2, sync_pb2
 from swampd.workspace import Asker
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.duration_pb2 import Duration
 
-    from swampd.v1 import common_pb2, lock_pb2
+    from swampd.v1 import datastore_pb2, lock_pb2
 
 
 DEFAULT_WAIT_S: Final = 60.0
@@ -27,8 +28,46 @@ PROCESS: Final = "process"
 
 
 def choice(message: common_pb2.WorkspaceChoice) -> Choice:
-    """Which repo is meant."""
-    return Choice(message.repo, message.datastore_variable, message.datastore_option)
+    """Which repo is meant, and who asks for it."""
+    said = message.environment if message.HasField("environment") else None
+    return Choice(
+        message.repo,
+        message.datastore_variable,
+        message.datastore_option,
+        cloud_environment(said) if said is not None else None,
+        said.session if said is not None else "",
+    )
+
+
+def set_up_choice(message: datastore_pb2.SetupRequest) -> Choice:
+    """Which repo is to be set up, and who asks for it."""
+    choosing = common_pb2.WorkspaceChoice(repo=message.repo)
+    if message.HasField("environment"):
+        choosing.environment.CopyFrom(message.environment)
+    return choice(choosing)
+
+
+def cloud_environment(message: common_pb2.CloudEnvironment) -> CloudEnvironment:
+    """Who asks, to a cloud store."""
+    return CloudEnvironment(
+        message.profile,
+        message.region,
+        message.config_file,
+        message.shared_credentials_file,
+        message.google_credentials,
+        message.holds_secrets,
+    )
+
+
+def named_store(message: datastore_pb2.SetupRequest) -> str | S3Settings | None:
+    """The store to set up: the path of a folder, a bucket, or the one that the repo names."""
+    if message.HasField("directory"):
+        return message.directory.path
+    if message.HasField("s3"):
+        s3 = message.s3
+        style = s3.force_path_style if s3.HasField("force_path_style") else None
+        return S3Settings(s3.bucket, s3.prefix, s3.region, s3.endpoint, style)
+    return None
 
 
 def process(message: common_pb2.Process, caller: common_pb2.Caller, kind: str) -> Process:

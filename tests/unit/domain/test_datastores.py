@@ -38,7 +38,7 @@ def test_what_to_do_without_credentials() -> None:
     held_back = hint_for(CloudEnvironment(profile="p", holds_secrets=True))
     assert "never sent" in held_back
     assert "AWS_PROFILE" in held_back
-    assert "`swampctl daemon stop && swampctl daemon start`" in held_back
+    assert "`swampctl daemon stop`, then `swampctl daemon start`" in held_back
     used = CloudEnvironment(profile="p", holds_secrets=True, own_secrets=True)
     assert "profile 'p'" in hint_for(used)
     assert "set AWS_PROFILE" in hint_for(CloudEnvironment())

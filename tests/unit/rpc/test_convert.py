@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from swampd.domain.datastores import CloudEnvironment, S3Settings
 from swampd.domain.states import ConflictKind, PathState
 from swampd.domain.values import CachePath, Scope, Seq
 from swampd.errors import BadRequest, LockBusy
@@ -16,7 +17,7 @@ from swampd.syncing.conflicts import Side
 from swampd.syncing.local_ledger import Conflict
 from swampd.syncing.pulling import Pulled
 from swampd.syncing.pushing import Pushed, PushKind
-from swampd.v1 import common_pb2, lock_pb2, sync_pb2
+from swampd.v1 import common_pb2, datastore_pb2, lock_pb2, sync_pb2
 from swampd.workspace import Outcome
 
 DATA = Scope("data")
@@ -84,6 +85,39 @@ def test_owners_differ_in_every_fact(other: str) -> None:
 def test_a_choice() -> None:
     message = common_pb2.WorkspaceChoice(repo="/r", datastore_variable="v", datastore_option="o")
     assert requests.choice(message) == Choice("/r", "v", "o")
+
+
+def test_who_asks_is_part_of_a_choice() -> None:
+    said = common_pb2.CloudEnvironment(
+        profile="p",
+        region="r",
+        config_file="/c",
+        shared_credentials_file="/s",
+        google_credentials="/g",
+        holds_secrets=True,
+        session="session 1",
+    )
+    environment = CloudEnvironment("p", "r", "/c", "/s", "/g", holds_secrets=True)
+    message = common_pb2.WorkspaceChoice(repo="/r", environment=said)
+    assert requests.choice(message) == Choice("/r", "", "", environment, "session 1")
+    setup = datastore_pb2.SetupRequest(repo="/r", environment=said)
+    assert requests.set_up_choice(setup) == Choice("/r", "", "", environment, "session 1")
+    assert requests.set_up_choice(datastore_pb2.SetupRequest(repo="/r")) == Choice("/r")
+
+
+def test_a_store_to_set_up() -> None:
+    request = datastore_pb2.SetupRequest()
+    assert requests.named_store(request) is None
+    request.directory.path = "/store"
+    assert requests.named_store(request) == "/store"
+    request.s3.bucket = "team-store"
+    assert requests.named_store(request) == S3Settings("team-store")
+    request.s3.CopyFrom(
+        datastore_pb2.S3Store(
+            bucket="b", prefix="p", region="r", endpoint="e", force_path_style=False
+        )
+    )
+    assert requests.named_store(request) == S3Settings("b", "p", "r", "e", force_path_style=False)
 
 
 def test_what_ends_a_hold() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from swampctl.owner import caller, collect, start_ticks
+from swampctl.owner import Facts, caller, collect, session, start_ticks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,3 +59,31 @@ def test_the_token_of_the_option_goes_before_that_of_the_environment() -> None:
     assert caller({"SWAMP_LOCK_TOKEN": "env"}).token == "env"  # noqa: S105
     assert caller({"SWAMP_LOCK_TOKEN": "env"}, "option").token == "option"  # noqa: S105
     assert caller({}).token == ""
+
+
+# --- the name of a session --------------------------------------------------------------------
+
+
+def facts(leader: tuple[int, int] | None, parent: tuple[int, int] | None, boot: str = "b") -> Facts:
+    return Facts(boot, "pid:[1]", 9, leader, parent)
+
+
+def test_a_session_has_one_name_for_all_its_commands() -> None:
+    assert session(facts((5, 50), (6, 60))) == session(facts((5, 50), (7, 70)))
+    assert session(facts(None, (6, 60))) == session(facts(None, (6, 60)))
+
+
+def test_names_differ_between_sessions_scripts_and_boots() -> None:
+    names = {
+        session(facts((5, 50), None)),
+        session(facts((5, 51), None)),
+        session(facts(None, (5, 50))),
+        session(facts((5, 50), None, boot="c")),
+    }
+    assert len(names) == 4
+
+
+def test_who_cannot_be_told_has_no_name() -> None:
+    assert session(facts((5, 0), (6, 60))) == ""
+    assert session(facts(None, None)) == ""
+    assert session(facts(None, (6, 60), boot="")) == ""
