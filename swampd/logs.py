@@ -41,6 +41,10 @@ def _redacted(key: object, value: Any) -> Any:
     return value
 
 
+LIBRARIES: Final = ("botocore", "boto3", "urllib3")
+"""They tell at length what they do, some of it in the clear."""
+
+
 class _Lines(QueueHandler):
     """Hands lines over as they are."""
 
@@ -62,6 +66,8 @@ def logging_to(folder: Path, level: str = "info") -> Iterator[None]:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -33,6 +33,7 @@ from swampd.journal.opening import Quarantined
 from swampd.layouts import require_layout
 from swampd.stores.probe import require_kept
 from swampd.stores.registry import open_store
+from swampd.stores.retrying import Again, RetryingStore
 from swampd.stores.watched import WatchedStore
 from swampd.workspace import Ports, Workspace
 
@@ -154,7 +155,8 @@ async def open_workspace(world: World, located: Located) -> Opened:
         opening.callback(tree.close)
         await _refuse_other_datastore(threads, journal, tree, layout.datastore_id)
         name = await journal.write(lambda tx: _settle(tx, world, layout.datastore_id))
-        ports = Ports(store, keys, journal, tree, world.clock, world.rng, threads)
+        asked_again = RetryingStore(store, Again(world.clock, world.rng))
+        ports = Ports(asked_again, keys, journal, tree, world.clock, world.rng, threads)
         workspace = Workspace(ports, world.identity, layout.datastore_id, name)
         log.info("workspace_opened", cache=str(located.cache), store=str(chosen))
         return Opened(

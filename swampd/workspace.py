@@ -26,6 +26,7 @@ from swampd.locking.cas import Writer
 from swampd.locking.holds import Hold, Holds, Owner
 from swampd.locking.keeper import Keeper
 from swampd.locking.recovery import recover_leases
+from swampd.operation import operation
 from swampd.syncing import ledger
 from swampd.syncing.context import Sync
 from swampd.syncing.desk import Asking, Desks
@@ -48,6 +49,8 @@ TICK_S: Final = 5.0
 LOOK_EVERY: Final = 3
 """At each so-manyeth tick the journal is asked whether something is due."""
 TRASH_AGE_S: Final = 60.0
+FOR_A_CALLER: Final = frozenset({"lock_obtain"})
+"""Background tasks that work for the operation that began them."""
 log = structlog.get_logger()
 
 
@@ -187,7 +190,11 @@ class Workspace:
 
     async def _guarded(self, work: Coroutine[object, object, None], name: str) -> None:
         try:
-            await work
+            if name in FOR_A_CALLER:
+                await work
+            else:
+                with operation(name):
+                    await work
         except SwampdError as error:
             log.warning("background_failed", task=name, error=error.code, detail=error.summary)
         except Exception:

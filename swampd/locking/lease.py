@@ -18,6 +18,7 @@ from swampd.domain.leases import LockRecord, LockState
 from swampd.errors import LockLost, StoreDenied, StoreUnavailable, SwampdError
 from swampd.locking import ledger
 from swampd.locking.cas import Landed, Refused
+from swampd.operation import operation
 from swampd.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -210,7 +211,8 @@ class Lease:
                 return
             try:
                 async with self._writing:
-                    await self._renew()
+                    with operation("renew"):
+                        await self._renew()
             except SwampdError as error:  # a full disk: the next heartbeat may find room
                 log.warning("renewal_failed", scope=self.scope, error=error.code)
 

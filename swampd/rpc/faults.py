@@ -17,6 +17,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from swampd.errors import SwampdError
+from swampd.operation import operation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -78,7 +79,8 @@ def answering(
     @functools.wraps(handler)
     async def guarded(self: S, request: Q, context: grpc.aio.ServicerContext[Any, Any]) -> A:
         try:
-            return await handler(self, request, context)
+            with operation(handler.__name__.lower()):
+                return await handler(self, request, context)
         except grpc.aio.AbortError:
             raise
         except Exception as error:
@@ -98,8 +100,9 @@ def streaming(
         self: S, request: Q, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[A]:
         try:
-            async for answer in handler(self, request, context):
-                yield answer
+            with operation(handler.__name__.lower()):
+                async for answer in handler(self, request, context):
+                    yield answer
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status

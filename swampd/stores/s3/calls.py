@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, TypeVar
 
+from swampd import operation
 from swampd.errors import Stopping
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ class Cut(Exception):
 class Call:
     """One call under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        """What it belongs to: a thread knows nothing of its caller's context."""
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self.is_cut = False
@@ -83,6 +86,12 @@ def this_call() -> Call | None:
     return getattr(_local, "call", None)
 
 
+def operation_here() -> str:
+    """The operation that this thread is working for."""
+    call = this_call()
+    return call.operation if call is not None else operation.NONE
+
+
 class Calls:
     """At most so many calls side by side; further ones wait in a queue."""
 
@@ -102,7 +111,7 @@ class Calls:
             raise Stopping("the connection to the store is closed", "the daemon is going down")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
-        call = Call()
+        call = Call(operation.current())
 
         def job() -> None:
             _local.call = call

@@ -23,8 +23,7 @@ from botocore.awsrequest import (
 from botocore.config import Config
 from botocore.handlers import add_expect_header
 
-from swampd import operation
-from swampd.stores.s3.calls import this_call
+from swampd.stores.s3.calls import operation_here, this_call
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -39,7 +38,7 @@ PRODUCT: Final = "swampd"
 
 def agent() -> str:
     """The user agent of a request that is sent now."""
-    return f"{PRODUCT} op/{operation.current()}"
+    return f"{PRODUCT} op/{operation_here()}"
 
 
 def region_of(settings: S3Settings, chain: Chain) -> str:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import obstore
 from obstore.store import S3Store as Bucket
 
-from swampd import operation
 from swampd.domain.outcomes import Applied, Found, Mismatch, Missing, Unknown
 from swampd.domain.values import Token
 from swampd.stores.s3.answers import Answer, Meaning, from_obstore
+from swampd.stores.s3.calls import operation_here
 from swampd.stores.s3.connection import CONNECT_S, agent, region_of
 from swampd.stores.s3.faults import Action, Faults
 from swampd.stores.s3.metadata import from_headers, to_headers
@@ -101,7 +101,7 @@ class Payload:
 
     def _bucket(self) -> Bucket:
         """The pool of the operation that is under way, with the credentials of now."""
-        key = (operation.current(), self._chain.generation)
+        key = (operation_here(), self._chain.generation)
         with self._lock:
             found = self._pools.get(key)
             if found is None:
