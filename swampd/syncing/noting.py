@@ -77,8 +77,8 @@ def note_pull(
     unapplied = frozenset(rows.unapplied_in(tx, scope)) if stale else frozenset()
     gone = [
         path
-        for path, _, state, _ in stale
-        if path not in collided and not _still_holds(path, state, unapplied=path in unapplied)
+        for path, _, state, why in stale
+        if path not in collided and not _still_holds(path, state, why, unapplied=path in unapplied)
     ]
     local_ledger.clear_states(tx, gone)
     for path, state in held.items():
@@ -99,7 +99,7 @@ def colliding(tx: Transaction, scope: Scope) -> list[CachePath]:
     return sorted({*map(CachePath, held), *(conflict.path for conflict in collisions(tx, scope))})
 
 
-def _still_holds(path: str, state: PathState, *, unapplied: bool) -> bool:
+def _still_holds(path: str, state: PathState, why: str, *, unapplied: bool) -> bool:
     """Is this state, which a pull did not find, still to be shown?"""
     if state is PathState.CONFLICT:
         return True
@@ -107,8 +107,9 @@ def _still_holds(path: str, state: PathState, *, unapplied: bool) -> bool:
         # What the store has lost stays lost until a push has brought it back.
         return state is PathState.MISSING
     if state is PathState.REFUSED_NAME:
-        # Of a name that can be spelt only a placement says so.
-        return isinstance(parse_cache_path(path), PathProblem)
+        # Of a name that can be spelt, and fits a key, only a placement says so.
+        problem = parse_cache_path(path)
+        return isinstance(problem, PathProblem) or why == PathProblem.TOO_LONG.value
     return state in SURVEYED
 
 

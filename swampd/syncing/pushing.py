@@ -124,7 +124,10 @@ class Pusher:
         bases, children = await self._sync.journal.read(
             lambda tx: (rows.bases_in(tx, scope), heads_ledger.children_of(tx, scope))
         )
-        seen = await self._sync.threads.cpu(lambda: survey(self._sync.tree, scope, children, bases))
+        tree, taken = self._sync.tree, self._sync.keys.prefix_bytes
+        seen = await self._sync.threads.cpu(
+            lambda: survey(tree, scope, children, bases, prefix_bytes=taken)
+        )
 
         def note(tx: Transaction) -> None:
             noting.note_survey(tx, scope, seen.listed)

@@ -55,9 +55,17 @@ class Survey:
 
 
 def survey(
-    tree: FileTree, scope: Scope, children: Iterable[Scope], bases: Mapping[CachePath, Base]
+    tree: FileTree,
+    scope: Scope,
+    children: Iterable[Scope],
+    bases: Mapping[CachePath, Base],
+    *,
+    prefix_bytes: int = 0,
 ) -> Survey:
-    """Scan a scope and hash what differs from base."""
+    """Scan a scope and hash what differs from base.
+
+    `prefix_bytes` is what the store's prefix takes of each key (`layout.Keys`).
+    """
     result = Survey()
     children = frozenset(children)
     now_ns = tree.now_ns()
@@ -73,7 +81,11 @@ def survey(
             result.skipped += 1
         else:
             seen.add(row.path)
-            _look(tree, row, bases, now_ns, result)
+            path = parse_cache_path(row.path, prefix_bytes=prefix_bytes)
+            if isinstance(path, PathProblem):
+                result.listed[row.path] = (PathState.REFUSED_NAME, path.value)
+            else:
+                _look(tree, path, row, bases.get(path), now_ns, result)
     for path in sorted(bases.keys() - seen):
         if not any(path == dark or path.startswith(dark + "/") or not dark for dark in blind):
             _look_for(tree, path, now_ns, result)
@@ -127,13 +139,8 @@ def _rows(tree: FileTree, scope: Scope, children: frozenset[Scope]) -> Iterator[
 
 
 def _look(
-    tree: FileTree, row: Seen, bases: Mapping[CachePath, Base], now_ns: int, result: Survey
+    tree: FileTree, path: CachePath, row: Seen, base: Base | None, now_ns: int, result: Survey
 ) -> None:
-    path = parse_cache_path(row.path)
-    if isinstance(path, PathProblem):
-        result.listed[row.path] = (PathState.REFUSED_NAME, path.value)
-        return
-    base = bases.get(path)
     if row.stamp is not None and base is not None and not base.racy and row.stamp == base.stamp:
         return
     local, file = read_local(tree, path, row, now_ns)

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from swampd import __version__
+from swampd.locations import STARTED_BY
 from tests.e2e.machines import BIN, alive, finished, until
 
 if TYPE_CHECKING:
@@ -69,6 +70,23 @@ def test_autostart_can_be_turned_off(pair: Pair) -> None:
     assert refused.code == 4
     assert refused.err.startswith("error: no daemon answers on ")
     assert "\nhint: " in refused.err
+
+
+def test_a_daemon_knows_for_whom_its_secrets_are(alone: Machine) -> None:
+    variables = {"AWS_PROFILE": "team", "AWS_SECRET_ACCESS_KEY": "planted"}
+
+    def given() -> dict[str, str]:
+        raw = Path(f"/proc/{alone.daemon_pid}/environ").read_bytes().decode()
+        return dict(line.split("=", 1) for line in raw.split("\0") if "=" in line)
+
+    alone.ok("status", **variables)
+    assert given()["AWS_SECRET_ACCESS_KEY"] == "planted"
+    assert given()[STARTED_BY].startswith(f"process {os.getpid()}/")
+    assert "AWS_PROFILE" not in given()
+    alone.ok("daemon", "stop")
+    alone.ok("daemon", "start", **variables)
+    assert variables.items() <= given().items()
+    assert STARTED_BY not in given()
 
 
 def test_many_clients_at_once_start_one_daemon(pair: Pair) -> None:

@@ -55,10 +55,9 @@ def size_only() -> Any:
     """A file of the same size counts as unchanged."""
     real = survey._look
 
-    def look(tree: Any, row: Any, known: Any, now_ns: int, result: Any) -> None:
-        base = known.get(row.path)
+    def look(tree: Any, path: Any, row: Any, base: Any, now_ns: int, result: Any) -> None:
         if base is None or row.stamp is None or row.stamp.size != base.content.size:
-            real(tree, row, known, now_ns, result)
+            real(tree, path, row, base, now_ns, result)
 
     return patched((survey, "_look", look))
 
