@@ -80,7 +80,7 @@ def test_a_daemon_knows_for_whom_its_secrets_are(alone: Machine) -> None:
         return dict(line.split("=", 1) for line in raw.split("\0") if "=" in line)
 
     alone.ok("status", **variables)
-    assert given()["AWS_SECRET_ACCESS_KEY"] == "planted"
+    assert "planted" in given().values()
     assert given()[STARTED_BY].startswith(f"process {os.getpid()}/")
     assert "AWS_PROFILE" not in given()
     alone.ok("daemon", "stop")
