@@ -22,6 +22,7 @@ from swampd.clock import SystemClock
 from swampd.config.daemon import DaemonConfig, load_daemon_config
 from swampd.domain.leases import Identity
 from swampd.domain.values import BootId
+from swampd.environments import taken_from
 from swampd.logs import logging_to
 from swampd.opening import World
 from swampd.rpc.server import Server
@@ -55,7 +56,7 @@ async def _serve(instance: Instance, config: DaemonConfig) -> bool:
     world = World(
         instance,
         _identity(instance),
-        dict(os.environ),
+        taken_from(os.environ),
         SystemClock(),
         SystemRng(),
         threads,

@@ -15,7 +15,7 @@ from swampd.domain.datastores import CloudEnvironment
 from swampd.locations import STARTED_BY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
 _WHO: Final = {
     "profile": ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
@@ -25,6 +25,18 @@ _WHO: Final = {
 """These belong together: a profile means something in its own files only."""
 _REGION: Final = {"region": ("AWS_REGION", "AWS_DEFAULT_REGION")}
 _GOOGLE: Final = {"google_credentials": ("GOOGLE_APPLICATION_CREDENTIALS",)}
+_NAMES: Final = frozenset(
+    name for group in (_WHO, _REGION, _GOOGLE) for names in group.values() for name in names
+)
+
+
+def taken_from(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """The daemon's environment.  What says who it is to a cloud store is taken out of the process's
+    own: no library may find that by itself when a client means somebody else."""
+    found = dict(environ)
+    for name in _NAMES & found.keys():
+        del environ[name]
+    return found
 
 
 def completed(

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from swampd import processes
+from swampd.clashes import means_another, refuse_clash
 from swampd.domain.health import Health, StoreState
-from swampd.errors import Stopping, StoreUnavailable, SwampdError, WorkspaceClash
+from swampd.errors import Stopping, StoreUnavailable, SwampdError
 from swampd.minding import mind
 from swampd.opening import locate, open_workspace
 from swampd.reopening import Opening, trouble_of
@@ -121,8 +122,7 @@ class Workspaces:
         """The open workspace of a cache, if there is one.  Raises WorkspaceClash."""
         served = self._served.get(located.cache)
         if served is not None:
-            _same_store(served.located, located)
-            _same_user(served.located, located)
+            refuse_clash(served.located, located)
         return served
 
     def unopened(self) -> tuple[Opening, ...]:
@@ -189,8 +189,8 @@ class Workspaces:
     def _ask(self, located: Located) -> Attempt:
         """Have it opened, now.  Raises Stopping."""
         opening = self._openings.get(located.cache)
-        if opening is not None and opening.located.store_place != located.store_place:
-            self._tries[opening].cancel()  # the repo names another store since
+        if opening is not None and means_another(opening.located, located):
+            self._tries[opening].cancel()
             opening = None
         if opening is None:
             opening = Opening(
@@ -290,25 +290,3 @@ def _too_slow(located: Located) -> StoreUnavailable:
         f"the workspace {located.cache} is not open after {OPEN_S:.0f} s",
         "its store is slow to answer: see `swampctl status`, and try again",
     )
-
-
-def _same_store(open_one: Located, asked: Located) -> None:
-    if open_one.store_place != asked.store_place:
-        raise WorkspaceClash(
-            f"the cache {asked.cache} is open for {open_one.config.datastore}, not for"
-            f" {asked.config.datastore} ({asked.config.datastore.source.value})",
-            "use one store for one repoId, or run `swampctl daemon stop` to change it",
-            open=str(open_one.config.datastore),
-            asked=str(asked.config.datastore),
-        )
-
-
-def _same_user(open_one: Located, asked: Located) -> None:
-    if asked.said_who and open_one.identity != asked.identity:
-        raise WorkspaceClash(
-            f"{open_one.config.datastore} is open with {open_one.identity}, not with"
-            f" {asked.identity}",
-            "set the same variables, or run `swampctl daemon stop` to change them",
-            open=open_one.identity,
-            asked=asked.identity,
-        )

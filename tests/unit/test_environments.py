@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swampd.domain.datastores import CloudEnvironment
-from swampd.environments import completed
+from swampd.environments import completed, taken_from
 from swampd.locations import STARTED_BY
 
 OWN = {
@@ -72,3 +72,11 @@ def test_secrets_that_came_with_a_client_are_for_its_session(
 ) -> None:
     own = {} if started_by is None else {STARTED_BY: started_by}
     assert completed(None, session, own).own_secrets is own_secrets
+
+
+def test_no_library_finds_by_itself_who_the_daemon_is() -> None:
+    process = {**OWN, "AWS_DEFAULT_PROFILE": "d", "AWS_ACCESS_KEY_ID": "k", "HOME": "/h"}
+    before = dict(process)
+    assert taken_from(process) == before
+    assert process == {"AWS_ACCESS_KEY_ID": "k", "HOME": "/h"}
+    assert taken_from(process) == process

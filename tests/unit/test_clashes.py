@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from swampd.clashes import means_another, refuse_clash
 from swampd.config.datastore import DatastoreConfig, Source
 from swampd.config.repo import RepoConfig, RepoId
 from swampd.domain.datastores import (
@@ -18,7 +17,6 @@ from swampd.domain.datastores import (
 )
 from swampd.errors import EXIT_CONFIG, WorkspaceClash
 from swampd.opening import Located
-from swampd.serving import Workspaces
 
 CACHE = Path("/cache")
 S3 = S3Settings("team-store", "p")
@@ -32,21 +30,12 @@ def located(
     return Located(config, CACHE, environment, said_who)
 
 
-def serving(open_one: Located) -> Workspaces:
-    world: Any = None
-    workspaces = Workspaces(world)
-    served: Any = SimpleNamespace(located=open_one)
-    workspaces._served[CACHE] = served
-    return workspaces
-
-
 def test_the_same_store_for_the_same_user_is_served() -> None:
-    workspaces = serving(located(S3))
-    assert workspaces.at(located(S3Settings("team-store", "p", region="r"))) is not None
+    refuse_clash(located(S3), located(S3Settings("team-store", "p", region="r")))
     elsewhere = CloudEnvironment(
         profile="team", region="r", google_credentials="/g", holds_secrets=True, own_secrets=True
     )
-    assert workspaces.at(located(S3, elsewhere)) is not None
+    refuse_clash(located(S3), located(S3, elsewhere))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +44,7 @@ def test_the_same_store_for_the_same_user_is_served() -> None:
 )
 def test_another_prefix_or_server_is_another_store(other: S3Settings) -> None:
     with pytest.raises(WorkspaceClash, match="is open for s3:team-store/p, not for s3:"):
-        serving(located(S3)).at(located(other))
+        refuse_clash(located(S3), located(other))
 
 
 @pytest.mark.parametrize(
@@ -68,16 +57,40 @@ def test_another_prefix_or_server_is_another_store(other: S3Settings) -> None:
 )
 def test_another_profile_is_refused_naming_both(other: CloudEnvironment, name: str) -> None:
     with pytest.raises(WorkspaceClash, match="open with AWS_PROFILE=team, not with") as caught:
-        serving(located(S3)).at(located(S3, other))
+        refuse_clash(located(S3), located(S3, other))
     assert caught.value.fields == {"open": "AWS_PROFILE=team", "asked": name}
     assert caught.value.meaning.exit_code == EXIT_CONFIG
 
 
 def test_a_client_that_does_not_say_who_it_is_uses_what_is_open() -> None:
     asked = located(S3, CloudEnvironment(), said_who=False)
-    assert serving(located(S3)).at(asked) is not None
+    refuse_clash(located(S3), asked)
+    assert not means_another(located(S3), asked)
 
 
 def test_a_folder_asks_nobody_who_he_is() -> None:
     folder = DirectorySettings(Path("/store"))
-    assert serving(located(folder)).at(located(folder, CloudEnvironment())) is not None
+    refuse_clash(located(folder), located(folder, CloudEnvironment()))
+    assert not means_another(located(folder), located(folder, CloudEnvironment(region="r")))
+
+
+# --- what is not open yet ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        CloudEnvironment(profile="mine"),
+        CloudEnvironment(profile="team", region="r"),
+        CloudEnvironment(profile="team", own_secrets=True),
+    ],
+)
+def test_who_asks_with_other_credentials_has_it_tried_anew(environment: CloudEnvironment) -> None:
+    assert means_another(located(S3), located(S3, environment))
+    assert means_another(located(S3), located(S3Settings("other-store")))
+
+
+def test_who_may_use_less_does_not_break_off_what_is_tried() -> None:
+    more = CloudEnvironment(profile="team", own_secrets=True)
+    less = CloudEnvironment(profile="team", holds_secrets=True)
+    assert not means_another(located(S3, more), located(S3, less))
