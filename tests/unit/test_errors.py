@@ -44,6 +44,7 @@ DOCUMENTED: dict[int, set[type[SwampdError]]] = {
         errors.JournalFailed,
         errors.StoreUnavailable,
         errors.KeyRefused,
+        errors.NotSupported,
         errors.DamagedObject,
         errors.NotHolder,
         errors.LockChanged,
@@ -58,7 +59,7 @@ DOCUMENTED: dict[int, set[type[SwampdError]]] = {
     errors.EXIT_HALTED: {errors.Halted, errors.LowSpace},
     errors.EXIT_CONFIG: {errors.NotBuilt, *tree(errors.ConfigError)},
     errors.EXIT_LOCK: {errors.LockBusy, errors.LockTimeout},
-    errors.EXIT_CREDENTIALS: {errors.StoreDenied, errors.NoCredentials},
+    errors.EXIT_CREDENTIALS: set(tree(errors.StoreDenied)),
     errors.EXIT_LOST: {errors.LockLost},
     errors.EXIT_INTERRUPTED: {errors.Interrupted},
 }
