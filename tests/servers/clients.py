@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,3 +52,26 @@ def refusal(call: Callable[[], object]) -> tuple[int, str]:
         answer = error.response
         return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
     return 200, ""
+
+
+def obstore_client(url: str) -> S3Store:
+    """An obstore client of the server at `url`."""
+    return S3Store(
+        BUCKET,
+        endpoint=url,
+        access_key_id="tester",
+        secret_access_key=SECRET,
+        region=REGION,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True, "timeout": "30s"},
+        retry_config={"max_retries": 0},
+    )
+
+
+def failure(call: Callable[[], object]) -> str:
+    """The kind of error that a call of obstore meets; empty without one."""
+    try:
+        call()
+    except (BaseError, FileNotFoundError) as error:
+        return type(error).__name__
+    return ""

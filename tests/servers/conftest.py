@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.servers.clients import BUCKET, s3_client
+from tests.servers.responder import Responder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.servers.moto import MotoServer
+
+
+@pytest.fixture
+def responder() -> Iterator[Responder]:
+    """A responder with an empty bucket."""
+    server = Responder(buckets=[BUCKET]).start()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 moto looks whether a condition holds and then writes, with nothing between; under one lock, a
 conditional write is atomic as on S3.  The body of a request is read before, so that a slow client
-holds up nobody.  A row is in the log before the client has the answer.
+holds up nobody.  The conditions of copies and of completed uploads, which moto does not look at,
+are looked at here.  A row is in the log before the client has the answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import os
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import msgspec
@@ -19,12 +20,15 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.test import run_wsgi_app
 
 from tests.servers.access_log import COPY_SOURCE, Logged, access_key, bucket_and_key, conditions
+from tests.servers.conditions import Promises, allow_copy
 from tests.servers.moto_settings import DENIALS, LOG_VARIABLE
-from tests.servers.refusals import Asked, Denial, Refusal
+from tests.servers.refusals import Asked, Denial, Refusal, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_CONDITIONAL: Final = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 
 
 class Gate:
@@ -48,6 +52,7 @@ class Gate:
         asked = Asked(environ["REQUEST_METHOD"], unquote(path), query, access_key(headers))
         refusal = next((one.refusal for one in self._denials if one.match.fits(asked)), None)
         with self._lock:
+            refusal = refusal or self._unmet(environ, headers)
             if refusal:
                 body, status, fields = _refuse(refusal, asked)
             else:
@@ -70,6 +75,38 @@ class Gate:
             self._log.write(row.line)
         start_response(status, fields)
         return [body]
+
+    def _unmet(self, environ: WSGIEnvironment, headers: Mapping[str, str]) -> Refusal | None:
+        """Why a copy or a completed upload is not to be done."""
+        source = headers.get(COPY_SOURCE)
+        if not (source or environ["REQUEST_METHOD"] == "POST") or not conditions(headers):
+            return None
+        try:
+            Promises().allow_write(headers, self._etag(environ, environ["RAW_URI"]))
+            if source:
+                allow_copy(headers, self._etag(environ, f"/{source.removeprefix('/')}") or "")
+        except Refused as refused:
+            return refused.refusal
+        return None
+
+    def _etag(self, environ: WSGIEnvironment, uri: str) -> str | None:
+        """Of the object there; None: there is none."""
+        path = uri.partition("?")[0]
+        asked = {
+            name: value
+            for name, value in environ.items()
+            if not name.startswith("HTTP_X_AMZ_COPY") and name not in _CONDITIONAL
+        }
+        asked |= {
+            "REQUEST_METHOD": "HEAD",
+            "RAW_URI": path,
+            "PATH_INFO": unquote(path).encode().decode("latin-1"),
+            "QUERY_STRING": "",
+            "CONTENT_LENGTH": "0",
+            "wsgi.input": io.BytesIO(),
+        }
+        _, status, fields = run_wsgi_app(self._app, asked, buffered=True)
+        return fields["ETag"] if status.startswith("200") else None
 
 
 def _headers(environ: WSGIEnvironment) -> dict[str, str]:

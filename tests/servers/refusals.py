@@ -65,6 +65,14 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
         return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()
 
 
+class Refused(Exception):
+    """What a request asks for ends with this answer."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+
+
 class Denial(msgspec.Struct, frozen=True):
     """A server's rule: these requests get this answer, and do nothing."""
 

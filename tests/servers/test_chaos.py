@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
     from types_boto3_s3 import S3Client
 
-    from tests.servers.moto import MotoServer
+    from tests.servers.responder import Responder
 
 PUT = Match(method="PUT")
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=raw/20260101/us-east-1/s3/aws4_request"}
 
 
 @pytest.fixture
-def proxy(moto: MotoServer) -> Iterator[ChaosProxy]:
-    proxy = ChaosProxy(moto.url, seed=7).start()
+def proxy(responder: Responder) -> Iterator[ChaosProxy]:
+    proxy = ChaosProxy(responder.url, seed=7).start()
     yield proxy
     proxy.close()
 
@@ -50,7 +50,7 @@ def put(client: S3Client, body: bytes, key: str = "k") -> None:
     client.put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
-def seen(server: MotoServer, key: str = "k") -> bytes | None:
+def seen(server: Responder, key: str = "k") -> bytes | None:
     """What the server holds, seen past the proxy."""
     client = s3_client(server.url)
     if key not in [one["Key"] for one in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]:
@@ -86,7 +86,9 @@ def test_what_is_not_spoilt_passes_unchanged(client: S3Client, proxy: ChaosProxy
     assert proxy.counts == {"forwarded": 6}
 
 
-def test_one_connection_carries_all_kinds_of_bodies(moto: MotoServer, proxy: ChaosProxy) -> None:
+def test_one_connection_carries_all_kinds_of_bodies(
+    responder: Responder, proxy: ChaosProxy
+) -> None:
     with closing(talk(proxy.url)) as connection:
         connection.request("PUT", f"/{BUCKET}/k", iter([b"in ", b"chunks"]), SIGNED)
         assert connection.getresponse().read() == b""
@@ -95,37 +97,37 @@ def test_one_connection_carries_all_kinds_of_bodies(moto: MotoServer, proxy: Cha
             assert ask(connection, method).read() == expected
         assert ask(connection, "PUT", b"sized").read() == b""
         assert connection.sock is kept
-    assert seen(moto) == b"sized"
+    assert seen(responder) == b"sized"
 
 
-def test_many_at_once(moto: MotoServer, client: S3Client) -> None:
+def test_many_at_once(responder: Responder, client: S3Client) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: put(client, b"%d" % n, f"k{n}"), range(64)))
-    assert seen(moto, "k63") == b"63"
+    assert seen(responder, "k63") == b"63"
 
 
 # --- spoiling -------------------------------------------------------------------------------
 
 
 def test_a_cut_request_never_reaches_the_server(
-    moto: MotoServer, proxy: ChaosProxy, client: S3Client
+    responder: Responder, proxy: ChaosProxy, client: S3Client
 ) -> None:
     proxy.add(Cut(), PUT, times=1)
     with pytest.raises(ConnectionClosedError):
         put(client, b"1")
-    assert seen(moto) is None
+    assert seen(responder) is None
     put(client, b"2")
-    assert seen(moto) == b"2"
+    assert seen(responder) == b"2"
     assert proxy.counts == {"Cut": 1, "forwarded": 1}
 
 
 def test_a_dropped_reply_is_of_a_request_that_was_done(
-    moto: MotoServer, proxy: ChaosProxy, client: S3Client
+    responder: Responder, proxy: ChaosProxy, client: S3Client
 ) -> None:
     proxy.add(DropReply(), PUT, times=1)
     with pytest.raises(ConnectionClosedError):
         put(client, b"1")
-    assert seen(moto) == b"1"
+    assert seen(responder) == b"1"
 
 
 def test_a_reply_breaks_off(proxy: ChaosProxy, client: S3Client) -> None:
@@ -143,31 +145,31 @@ def test_a_reply_breaks_off(proxy: ChaosProxy, client: S3Client) -> None:
 
 
 def test_a_request_lands_after_its_sender_has_given_up(
-    moto: MotoServer, proxy: ChaosProxy, client: S3Client
+    responder: Responder, proxy: ChaosProxy, client: S3Client
 ) -> None:
     late = proxy.add(ApplyLate(), PUT, times=1)
     with pytest.raises(ConnectionClosedError):
         put(client, b"late")
     put(client, b"newer")
-    assert seen(moto) == b"newer"
+    assert seen(responder) == b"newer"
     late.release()
     late.wait()
     proxy.wait_for("applied late")
-    assert seen(moto) == b"late"
+    assert seen(responder) == b"late"
 
 
 def test_a_request_is_held_until_it_is_let_go(
-    moto: MotoServer, proxy: ChaosProxy, client: S3Client
+    responder: Responder, proxy: ChaosProxy, client: S3Client
 ) -> None:
     held = proxy.add(Hold(), PUT)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(put, client, b"1")
         held.wait()
-        assert seen(moto) is None
+        assert seen(responder) is None
         assert not waiting.done()
         held.release()
         waiting.result()
-    assert seen(moto) == b"1"
+    assert seen(responder) == b"1"
 
 
 def test_a_delay_takes_its_time_and_meets_the_next_rule(
@@ -188,14 +190,14 @@ def test_a_delay_takes_its_time_and_meets_the_next_rule(
     ids=lambda error: str(error.status),
 )
 def test_an_answer_in_the_server_s_place(
-    moto: MotoServer, proxy: ChaosProxy, client: S3Client, error: Refusal
+    responder: Responder, proxy: ChaosProxy, client: S3Client, error: Refusal
 ) -> None:
     proxy.add(Answer(error), PUT, times=2)
     expected = (error.status, error.code)
     assert [refusal(lambda: put(client, bytes(100_000))) for _ in range(2)] == [expected] * 2
-    assert seen(moto) is None
+    assert seen(responder) is None
     put(client, b"1")
-    assert seen(moto) == b"1"
+    assert seen(responder) == b"1"
 
 
 def test_an_answer_says_when_to_come_back_and_keeps_the_connection(proxy: ChaosProxy) -> None:
@@ -233,9 +235,9 @@ def test_rules_come_and_go_while_it_runs(proxy: ChaosProxy, client: S3Client) ->
     assert rule.fired == 1
 
 
-def test_chance_is_that_of_the_seed(moto: MotoServer) -> None:
+def test_chance_is_that_of_the_seed(responder: Responder) -> None:
     def run(seed: int) -> list[int]:
-        proxy = ChaosProxy(moto.url, seed).start()
+        proxy = ChaosProxy(responder.url, seed).start()
         with closing(proxy):
             proxy.add(Answer(SLOW_DOWN), probability=0.3)
             client = s3_client(proxy.url)
