@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import boto3
@@ -23,7 +24,6 @@ SECRET: Final = "not-secret"  # noqa: S105 (nobody checks it)
 
 def s3_client(url: str, access_key: str = "tester", agent: str = "") -> S3Client:
     """A boto3 client of the server at `url`, which says `agent` in its user agent."""
-    session = boto3.session.Session(access_key, SECRET, region_name=REGION)
     config = Config(
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path"},
@@ -32,7 +32,20 @@ def s3_client(url: str, access_key: str = "tester", agent: str = "") -> S3Client
         read_timeout=30,
         max_pool_connections=64,
     )
-    return session.client("s3", endpoint_url=url, config=config)
+    return _session().client(
+        "s3",
+        endpoint_url=url,
+        config=config,
+        region_name=REGION,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=SECRET,
+    )
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One for all: it keeps the model of the API, which takes a while to read."""
+    return boto3.session.Session()
 
 
 def credentials_file(home: Path, access_key: str = "tester") -> Path:
