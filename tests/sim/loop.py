@@ -1,7 +1,8 @@
 """Virtual time for asyncio: nothing waits, and one seed is one run.
 
-A selector that never selects moves the clock to the next timer.  Tasks hash by creation order, so
-that a TaskGroup, which cancels in the order of a set, cancels in the same order in every run.
+The loop waits for no file: with nothing ready it moves the clock to the next timer.  Tasks hash by
+creation order, so that a TaskGroup, which cancels in the order of a set, cancels in the same order
+in every run.
 
 No run spins for ever (L11): rounds of the loop are counted, and steps that never give the loop a
 turn (`count_step`, called by the ports).  Counts, not wall time: a run that fails fails everywhere.
@@ -11,17 +12,29 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import selectors
-from typing import TYPE_CHECKING, Any, Final
+import types
+from collections import deque
+from contextvars import Context, copy_context
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, Final, TypeVarTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
+Ts = TypeVarTuple("Ts")
 
 STILL_LIMIT: Final = 100_000
 """So many rounds or steps while virtual time stands still are a spin."""
 ROUNDS_LIMIT: Final = 500_000
 """So many rounds in all are one too; a run has about 20,000."""
+
+RESOLUTION_S: Final = 1e-9
+"""Timers that are due within it go off together."""
+LONGEST_PAUSE_S: Final = 24 * 3600.0
+FEW_TIMERS: Final = 100
+MANY_DROPPED: Final = 0.5
+"""Of more than so many timers so large a part is cancelled: all such are dropped.  This, and the
+longest pause, are asyncio's."""
 
 
 class Deadlock(AssertionError):
@@ -32,46 +45,45 @@ class Livelock(Deadlock):
     """Somebody is busy for ever."""
 
 
-class _NoSelector(selectors.BaseSelector):
-    """Selects nothing; waiting is moving the clock."""
+class _Handle(asyncio.TimerHandle):
+    """What is to be called, in the next round or at a time."""
 
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.rounds = 0
-        self.guarded = True
-        self._still = 0
-        self._map: dict[Any, selectors.SelectorKey] = {}
+    __slots__ = ("call", "context", "dropped", "given", "scheduled", "virtual")
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        key = selectors.SelectorKey(fileobj, int(fileobj), events, data)
-        self._map[fileobj] = key
-        return key
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        call: Callable[..., object],
+        given: tuple[Any, ...],
+        context: Context | None,
+        *,
+        scheduled: bool,
+    ) -> None:
+        self.virtual = loop
+        self.call: Callable[..., object] | None = call
+        self.given = given
+        self.context = copy_context() if context is None else context
+        self.scheduled = scheduled
+        self.dropped = False
 
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._map.pop(fileobj)
+    def cancel(self) -> None:
+        if not self.dropped:
+            self.dropped = True
+            self.call, self.given = None, ()
+            self.virtual.dropped += self.scheduled
 
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise Deadlock("nothing is ready and nothing is scheduled")
-        self.rounds += 1
-        if timeout > 0:
-            self._still = 0
-        self.count()
-        self.time += max(timeout, 0.0)
-        return []
+    def cancelled(self) -> bool:
+        return self.dropped
 
-    def count(self) -> None:
-        """One more round or step; raises Livelock beyond the limits (and then in every round)."""
-        if not self.guarded:
-            return
-        self._still += 1
-        if self._still > STILL_LIMIT:
-            raise Livelock(f"{self._still} rounds at {self.time:.3f} s and time does not move")
-        if self.rounds > ROUNDS_LIMIT:
-            raise Livelock(f"{self.rounds} rounds, and no end at {self.time:.3f} s")
+    def __repr__(self) -> str:
+        return f"<call of {self.call}>"
 
-    def get_map(self) -> Any:
-        return self._map
+    # In the heap times alone count, as in asyncio; these are asked between two equal ones.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+    def __lt__(self, _other: object) -> bool:
+        return False
 
 
 class _OrderedTask(asyncio.Task[Any]):
@@ -90,38 +102,145 @@ class _OrderedTask(asyncio.Task[Any]):
         return self is other
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time is moved by its timers alone."""
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An event loop whose time is moved by its timers alone.
+
+    Calls come in the order that asyncio's own loop has, to the last tie.
+    """
 
     def __init__(self) -> None:
-        self._virtual = _NoSelector()
-        super().__init__(self._virtual)
+        super().__init__()
+        self.now = 0.0
+        self.rounds = 0
+        """So many rounds it went."""
+        self.dropped = 0
+        """So many of the timers in the heap are cancelled."""
+        self._guarded = True
+        self._still = 0
+        self._soon: deque[_Handle] = deque()
+        self._timers: list[tuple[float, _Handle]] = []
         _OrderedTask._numbers = itertools.count()
         self.set_task_factory(_make_task)
-        self._clock_resolution = 1e-9
 
     def time(self) -> float:
-        return self._virtual.time
+        return self.now
 
-    @property
-    def rounds(self) -> int:
-        """So many rounds it went."""
-        return self._virtual.rounds
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> _Handle:
+        handle = _Handle(self, callback, args, context, scheduled=False)
+        self._soon.append(handle)
+        return handle
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> _Handle:
+        handle = _Handle(self, callback, args, context, scheduled=True)
+        heappush(self._timers, (when, handle))
+        return handle
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> _Handle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    async def sleep(self, seconds: float) -> None:
+        """As asyncio's, in virtual time."""
+        if seconds <= 0:
+            await _next_round()
+            return
+        over = self.create_future()
+        handle = self.call_at(self.now + seconds, _wake, over)
+        try:
+            await over
+        finally:
+            handle.cancel()
 
     def count_step(self) -> None:
-        """A port was asked something that takes no time."""
-        self._virtual.count()
+        """One more round, or a port was asked something that takes no time; raises Livelock beyond
+        the limits (and then in every round)."""
+        if not self._guarded:
+            return
+        self._still += 1
+        if self._still > STILL_LIMIT:
+            raise Livelock(f"{self._still} rounds at {self.now:.3f} s and time does not move")
+        if self.rounds > ROUNDS_LIMIT:
+            raise Livelock(f"{self.rounds} rounds, and no end at {self.now:.3f} s")
 
     def unguard(self) -> None:
         """The run is over: what is left is cancelled, in bounded rounds."""
-        self._virtual.guarded = False
+        self._guarded = False
+
+    def _run_once(self) -> None:
+        self._clear_timers()
+        self._move_on()
+        end = self.now + RESOLUTION_S
+        timers, soon = self._timers, self._soon
+        while timers and timers[0][0] < end:
+            _, handle = heappop(timers)
+            handle.scheduled = False
+            soon.append(handle)
+        for _ in range(len(soon)):
+            handle = soon.popleft()
+            if handle.call is None:
+                continue
+            try:
+                handle.context.run(handle.call, *handle.given)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as every loop does
+                self.call_exception_handler({"message": repr(handle), "exception": error})
+
+    def _clear_timers(self) -> None:
+        """Drop cancelled timers, when they are many or first."""
+        timers = self._timers
+        if len(timers) > FEW_TIMERS and self.dropped / len(timers) > MANY_DROPPED:
+            self._timers = [timer for timer in timers if not timer[1].dropped]
+            heapify(self._timers)
+            self.dropped = 0
+            return
+        while timers and timers[0][1].dropped:
+            heappop(timers)
+            self.dropped -= 1
+
+    def _move_on(self) -> None:
+        """Move the clock to the next timer, if nothing is ready now."""
+        pause = 0.0
+        if not self._soon:
+            if not self._timers:
+                raise Deadlock("nothing is ready and nothing is scheduled")
+            pause = min(max(self._timers[0][0] - self.now, 0.0), LONGEST_PAUSE_S)
+        self.rounds += 1
+        if pause > 0:
+            self._still = 0
+        self.count_step()
+        self.now += pause
 
 
-def count_step() -> None:
-    """A port was asked something that takes no time; too often is a Livelock."""
+def running_loop() -> VirtualLoop:
+    """The loop of this run."""
     loop = asyncio.get_running_loop()
-    if isinstance(loop, VirtualLoop):
-        loop.count_step()
+    if not isinstance(loop, VirtualLoop):
+        raise TypeError("not in virtual time")
+    return loop
+
+
+@types.coroutine
+def _next_round() -> Generator[None, None, None]:
+    yield
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
 
 
 def _make_task(

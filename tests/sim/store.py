@@ -7,7 +7,6 @@ sender), a clear failure.  Every applied mutation is in `log`, which the checker
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from swampd.domain.outcomes import Applied, Found, Rejected, Unknown
 from swampd.errors import StoreUnavailable
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping
     from random import Random
 
@@ -77,6 +77,7 @@ class SimStore:
     def __init__(self, network: Network, life: Life) -> None:
         self._net = network
         self._life = life
+        self._loop = life.world.loop
         self.name = "simulated"
         self.requests = 0
 
@@ -96,12 +97,12 @@ class SimStore:
         chance = self._net.faults.cut_at_head
         if not chance or "/heads/" not in key or self._net.rng.random() >= chance:
             return False
-        self._life.node.cut_until = _now() + self._net.rng.uniform(20, 50)
+        self._life.node.cut_until = self._loop.now + self._net.rng.uniform(20, 50)
         return True
 
     @property
     def _cut(self) -> bool:
-        return self._life.node.cut_until > _now()
+        return self._life.node.cut_until > self._loop.now
 
     # --- reads --------------------------------------------------------------------------------
 
@@ -113,7 +114,7 @@ class SimStore:
             await life.delay(net.rng.uniform(0.1, 3.0))
             raise StoreUnavailable("no answer", "try again")
         answer = read()
-        net.trace.append(f"{_now():.6f} {life.name} {what} {key} -> {_short(answer)}")
+        net.trace.append(f"{self._loop.now:.6f} {life.name} {what} {key} -> {_short(answer)}")
         await life.delay(self._travel())
         return answer
 
@@ -146,16 +147,16 @@ class SimStore:
         metadata: Mapping[str, str],
         write: Callable[[], Applied | Rejected],
     ) -> WriteOutcome:
-        net, life = self._net, self._life
+        net, life, loop = self._net, self._life, self._loop
         self.requests += 1
         life.check()
-        sent_at, sent_local = _now(), life.clock.now()
-        answer: asyncio.Future[WriteOutcome] = asyncio.get_running_loop().create_future()
+        sent_at, sent_local = loop.now, life.clock.now()
+        answer: asyncio.Future[WriteOutcome] = loop.create_future()
         fault = net.rng.random()
         faults = net.faults
         travel = self._travel()
         if self._cut or fault < faults.lost_request:
-            net.trace.append(f"{_now():.6f} {life.name} {what} {key} lost")
+            net.trace.append(f"{loop.now:.6f} {life.name} {what} {key} lost")
             return await self._no_answer("the request was lost")
         fault -= faults.lost_request
         late = fault < faults.late or self._is_cut_at(key)
@@ -165,12 +166,12 @@ class SimStore:
 
         def apply() -> None:
             outcome = write()
-            net.trace.append(f"{_now():.6f} {life.name} {what} {key} -> {_short(outcome)}")
+            net.trace.append(f"{loop.now:.6f} {life.name} {what} {key} -> {_short(outcome)}")
             if isinstance(outcome, Applied):
                 net.log.append(
                     Mutation(
                         len(net.log),
-                        _now(),
+                        loop.now,
                         sent_at,
                         sent_local,
                         life.node.name,
@@ -186,7 +187,7 @@ class SimStore:
             if not answer.done():
                 answer.set_result(outcome)
 
-        asyncio.get_running_loop().call_later(travel, apply)
+        loop.call_later(travel, apply)
         if late:
             return await self._no_answer("late")
         lost_reply = net.rng.random() < faults.lost_reply
@@ -255,10 +256,6 @@ class SimStore:
         if slow and self._net.rng.random() < slow:
             return self._net.rng.uniform(0.5, 12.0)
         return self._net.rng.uniform(0.002, 0.08)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _bytes(body: Body) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import subprocess
 import sys
 
@@ -11,7 +9,6 @@ import pytest
 
 from tests.sim.__main__ import FRESH_FROM, run_mutant
 from tests.sim.corpus import AIMED, CORPUS
-from tests.sim.loop import Livelock, count_step, run
 from tests.sim.runs import silence, simulate
 from tests.sim.workloads import LOADS
 
@@ -45,26 +42,6 @@ def test_seeds_of_a_workload_that_once_broke_something_are_clean(name: str) -> N
     for seed in AIMED[name]:
         result = simulate(seed, load)
         assert result.violation is None, f"--load {name} --seed {seed}: {result.violation}"
-
-
-def test_a_run_that_spins_ends() -> None:
-    async def spin() -> None:
-        while True:  # noqa: ASYNC110 - it is what must be found
-            await asyncio.sleep(0)
-
-    async def creep() -> None:
-        while True:  # noqa: ASYNC110 - it is what must be found
-            await asyncio.sleep(1e-6)
-
-    async def hog() -> None:
-        with contextlib.suppress(AssertionError):
-            while True:
-                count_step()
-        await asyncio.sleep(0)
-
-    for endless in (spin, creep, hog):
-        with pytest.raises(Livelock):
-            run(endless())
 
 
 def test_a_seed_replayed_twice_gives_the_same_trace() -> None:

@@ -13,24 +13,19 @@ from swampd.domain.codec import encode_layout
 from swampd.domain.layout import SCHEMA, Keys, Layout
 from swampd.domain.leases import Identity
 from swampd.domain.values import BootId, DatastoreId, Wid
-from swampd.journal.connection import Connection
-from swampd.journal.migrating import migrate
-from swampd.journal.migrations import MIGRATIONS
 from swampd.ports import StoreCapabilities
 from swampd.stores.memory import Dialect, MemoryObjects
 from swampd.workspace import Ports, Workspace
-from tests.sim.loop import count_step
+from tests.sim.journal import JournalDisk, SimJournal
+from tests.sim.loop import running_loop
 from tests.sim.store import Network, SimStore
 from tests.sim.tree import SimTree
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from swampd.ports import Transaction
-
 T = TypeVar("T")
 DATASTORE = DatastoreId("d" * 32)
-_images: dict[str, bytes] = {}
 
 
 class SimClock:
@@ -85,60 +80,6 @@ class SimThreads:
         return await self.io(work)
 
 
-class JournalDisk:
-    """The file of a journal: what a power cut leaves is the last durable commit or later."""
-
-    def __init__(self) -> None:
-        image = _images.get("fresh")
-        if image is None:
-            fresh = Connection.in_memory()
-            migrate(fresh, MIGRATIONS)
-            image = _images["fresh"] = fresh.serialize()
-            fresh.close()
-        self.connection = Connection.in_memory(image)
-        self._durable: bytes | None = None
-
-    def about_to_write(self, *, durable: bool) -> None:
-        """Before a relaxed commit keep what a power cut would leave."""
-        if not durable and self._durable is None:
-            self._durable = self.connection.serialize()
-
-    def written(self, *, durable: bool) -> None:
-        """A durable commit takes all earlier ones along."""
-        if durable:
-            self._durable = None
-
-    def crash(self, *, lose: bool) -> None:
-        """Go back to the last durable state on a power cut."""
-        image = self._durable if lose and self._durable is not None else None
-        if image is None:
-            image = self.connection.serialize()
-        self.connection.close()
-        self.connection = Connection.in_memory(image)
-        self._durable = None
-
-
-class SimJournal:
-    """The journal port of one life."""
-
-    def __init__(self, life: Life) -> None:
-        self._life = life
-
-    async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
-        await self._life.delay(self._life.world.rng.uniform(0.0, 0.003))
-        disk = self._life.node.disk
-        disk.about_to_write(durable=durable)
-        result = disk.connection.run(work, durable=durable)
-        disk.written(durable=durable)
-        await self._life.delay(0.0)
-        return result
-
-    async def read(self, work: Callable[[Transaction], T]) -> T:
-        self._life.check()
-        count_step()
-        return self._life.node.disk.connection.read(work)
-
-
 class Life:
     """One daemon process: dead, every port it has is gone."""
 
@@ -172,9 +113,10 @@ class Life:
     async def delay(self, seconds: float) -> None:
         """Time passes, and a paused machine does not go on before its pause is over."""
         self.check()
-        await asyncio.sleep(seconds)
-        while self.node.paused_until > self.world.time:  # noqa: ASYNC110 - it is virtual time
-            await asyncio.sleep(self.node.paused_until - self.world.time)
+        loop, node = self.world.loop, self.node
+        await loop.sleep(seconds)
+        while node.paused_until > loop.now:
+            await loop.sleep(node.paused_until - loop.now)
         self.check()
 
     async def wait(self, future: Awaitable[T]) -> T:
@@ -261,6 +203,7 @@ class World:
         conditional_delete: float = 0.8,
         write_interval_s: float = 0.0,
     ) -> None:
+        self.loop = running_loop()
         self.seed = seed
         self.rng = random.Random(seed)
         self.deaths = random.Random(~seed)
@@ -295,4 +238,4 @@ class World:
     @property
     def time(self) -> float:
         """True time, in seconds."""
-        return asyncio.get_running_loop().time()
+        return self.loop.now
