@@ -16,6 +16,7 @@ import errno
 import os
 import threading
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from swampd.cache import syscalls
@@ -76,33 +77,20 @@ class Root:
         if descriptor >= 0:
             os.close(descriptor)
 
-    @contextmanager
-    def directory(
-        self, path: str, *, flags: int = SEARCH, make: int | None = None
-    ) -> Iterator[int]:
+    def directory(self, path: str, *, flags: int = SEARCH, make: int | None = None) -> Directory:
         """A directory ('' = root), open for the block; with `make` it is made with this mode."""
-        descriptor = self._open(path, flags, make)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        return Directory(self, path, flags, make)
 
-    @contextmanager
-    def parent(self, path: str) -> Iterator[tuple[int, bytes]]:
+    def parent(self, path: str) -> Parent:
         """The directory that a path is in, open for the block, and the name in it."""
-        above, name = split(path)
-        base = encoded(name)
-        with self.directory(above) as descriptor:
-            yield descriptor, base
+        return Parent(self, path, None)
 
     @contextmanager
     def kept_parent(self, path: str, *, make: int | None = None) -> Iterator[tuple[int, bytes]]:
         """The same, and no thread removes it during the block, which has to be short; with `make`
         it is made with this mode."""
-        above, name = split(path)
-        base = encoded(name)
-        with self._turn, self.directory(above, make=make) as descriptor:
-            yield descriptor, base
+        with self._turn, Parent(self, path, make) as found:
+            yield found
 
     def lstat(self, path: str) -> os.stat_result:
         """lstat of one name; '' is the root."""
@@ -137,8 +125,9 @@ class Root:
                 return
             above.pop()
 
-    def _open(self, path: str, flags: int, make: int | None) -> int:
-        names = [encoded(segment) for segment in path.split("/")] if path else []
+    def open(self, path: str, flags: int, make: int | None) -> int:
+        """A descriptor of a directory ('' = root), the caller's to close."""
+        names = _names(path)
         if names and self._resolves_beneath:
             try:
                 return syscalls.open_beneath(self.descriptor, b"/".join(names), flags)
@@ -152,7 +141,7 @@ class Root:
                     raise
         return self._walk(names, flags, make)
 
-    def _walk(self, names: list[bytes], flags: int, make: int | None) -> int:
+    def _walk(self, names: tuple[bytes, ...], flags: int, make: int | None) -> int:
         if not names:
             return os.open(".", flags, dir_fd=self.descriptor)
         at = os.open(".", SEARCH, dir_fd=self.descriptor)
@@ -166,6 +155,58 @@ class Root:
             return _enter(at, names[-1], flags, make)
         finally:
             os.close(at)
+
+
+class Directory:
+    """A directory while it is open; made by `Root.directory`.  No generator: that would cost more
+    than the open itself."""
+
+    __slots__ = ("_descriptor", "_flags", "_make", "_path", "_root")
+
+    def __init__(self, root: Root, path: str, flags: int, make: int | None) -> None:
+        """Nothing is opened before the block begins."""
+        self._root = root
+        self._path = path
+        self._flags = flags
+        self._make = make
+
+    def __enter__(self) -> int:
+        """Its descriptor; raises OSError."""
+        self._descriptor = self._root.open(self._path, self._flags, self._make)
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        os.close(self._descriptor)
+
+
+class Parent:
+    """The directory of a path while it is open; made by `Root.parent`."""
+
+    __slots__ = ("_descriptor", "_make", "_path", "_root")
+
+    def __init__(self, root: Root, path: str, make: int | None) -> None:
+        """Nothing is opened before the block begins."""
+        self._root = root
+        self._path = path
+        self._make = make
+
+    def __enter__(self) -> tuple[int, bytes]:
+        """Its descriptor, and the name in it; raises OSError."""
+        above, name = split(self._path)
+        base = encoded(name)
+        self._descriptor = self._root.open(above, SEARCH, self._make)
+        return self._descriptor, base
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        os.close(self._descriptor)
+
+
+@lru_cache(maxsize=1024)
+def _names(path: str) -> tuple[bytes, ...]:
+    """The segments of a path; the same few directories are asked for again and again."""
+    return tuple(encoded(segment) for segment in path.split("/")) if path else ()
 
 
 def _enter(directory: int, name: bytes, flags: int, make: int | None) -> int:

@@ -24,6 +24,7 @@ from swampd.cache.stamps import seen, stamp_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from swampd.cache.opening import Directory
     from swampd.ports import FileRead, ReadProblem, Seen, Sink, Stamp
 
 TMP: Final = "tmp"
@@ -247,12 +248,10 @@ class PrivateArea:
         return found is not None and S_ISDIR(found.st_mode)
 
 
-@contextmanager
-def area(root: Root, name: str, *, flags: int = SEARCH) -> Iterator[int]:
+def area(root: Root, name: str, *, flags: int = SEARCH) -> Directory:
     """A directory of the private area ('' = the area itself), open for the block."""
     path = f"{PRIVATE}/{name}" if name else PRIVATE
-    with root.directory(path, flags=flags, make=PRIVATE_MODE) as descriptor:
-        yield descriptor
+    return root.directory(path, flags=flags, make=PRIVATE_MODE)
 
 
 @contextmanager

@@ -116,43 +116,57 @@ class _Reader:
         self._directory = directory
         self._name = name
         self._descriptor = descriptor
-        self._mode = found.st_mode
+        self._facts = _facts(found)
         self._stamp = stamp_of(found)
-        self._digest = hashlib.sha256()
 
     def read(self, seal: Seal | None) -> FileRead:
+        size = self._stamp.size
         self._look(os.fstat(self._descriptor))
-        body: bytes | SealedFile | None = None
-        if seal is None:
-            self._pass_on(None)
-        elif self._stamp.size > LARGE:
+        if seal is not None and size > LARGE:
             with seal() as (location, sink):
-                self._pass_on(sink)
-            body = SealedFile(location, self._stamp.size, self._sha256)
-        else:
-            chunks: list[bytes] = []
+                digest = self._pass_on(sink)
+            return FileRead(self._stamp, digest, SealedFile(location, size, digest))
+        if size <= _CHUNK:
+            data = self._small(size)
+            self._look_again(size - len(data))
+            digest = Sha256(hashlib.sha256(data).hexdigest())
+            return FileRead(self._stamp, digest, None if seal is None else data)
+        if seal is None:
+            return FileRead(self._stamp, self._pass_on(None), None)
+        chunks: list[bytes] = []
 
-            def hold(chunk: bytes) -> None:
-                chunks.append(chunk)
+        def hold(chunk: bytes) -> None:
+            chunks.append(chunk)
 
-            self._pass_on(hold)
-            body = b"".join(chunks)
-        return FileRead(self._stamp, self._sha256, body)
+        digest = self._pass_on(hold)
+        return FileRead(self._stamp, digest, b"".join(chunks))
 
-    @property
-    def _sha256(self) -> Sha256:
-        return Sha256(self._digest.hexdigest())
+    def _small(self, size: int) -> bytes:
+        """All of a file in one read: asked for one byte more than it should have, the kernel
+        gives all there is; where a file system gives less, the rest is asked for."""
+        data = self._next(size + 1)
+        while len(data) < size and (more := self._next(size + 1 - len(data))):
+            data += more
+        if len(data) > size:
+            raise _GivenUp(ReadProblem.BUSY)
+        return data
 
-    def _pass_on(self, sink: Sink | None) -> None:
+    def _pass_on(self, sink: Sink | None) -> Sha256:
+        digest = hashlib.sha256()
         left = self._stamp.size
         # One byte more than it should have: a file that grows for ever is found out at once.
         while chunk := self._next(min(_CHUNK, left + 1)):
             left -= len(chunk)
             if left < 0:
                 raise _GivenUp(ReadProblem.BUSY)
-            self._digest.update(chunk)
+            digest.update(chunk)
             if sink is not None:
                 sink(chunk)
+        self._look_again(left)
+        return Sha256(digest.hexdigest())
+
+    def _look_again(self, left: int) -> None:
+        """After the last byte."""
         self._look(os.fstat(self._descriptor))
         try:
             self._look(os.stat(self._name, dir_fd=self._directory, follow_symlinks=False))
@@ -169,5 +183,17 @@ class _Reader:
             raise _GivenUp(read_problem(error)) from error
 
     def _look(self, found: os.stat_result) -> None:
-        if stamp_of(found) != self._stamp or found.st_mode != self._mode:
+        if _facts(found) != self._facts:
             raise _GivenUp(ReadProblem.BUSY)
+
+
+def _facts(found: os.stat_result) -> tuple[int, ...]:
+    """All that a stamp is made of, and the mode."""
+    return (
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_mode,
+    )

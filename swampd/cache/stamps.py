@@ -35,14 +35,18 @@ def stamp_of(found: os.stat_result) -> Stamp:
         _signed(found.st_dev),
         _signed(found.st_ino),
         found.st_size,
-        max(-_LAST, min(found.st_mtime_ns, _LAST)),
-        max(-_LAST, min(found.st_ctime_ns, _LAST)),
-        bool(found.st_mode & stat.S_IXUSR),
+        _bounded(found.st_mtime_ns),
+        _bounded(found.st_ctime_ns),
+        found.st_mode & stat.S_IXUSR != 0,
     )
 
 
 def _signed(number: int) -> int:
     return number - 2**64 if number > _LAST else number
+
+
+def _bounded(time_ns: int) -> int:
+    return time_ns if -_LAST <= time_ns <= _LAST else max(-_LAST, min(time_ns, _LAST))
 
 
 def seen(path: str, found: os.stat_result) -> Seen:

@@ -7,8 +7,9 @@ base: that list, not a walk, is what a pull works on, so a pull costs what chang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from swampd.domain.codec import decode_record, encode_record
 from swampd.domain.entries import Entry, Record, Tombstone
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from swampd.ports import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(msgspec.Struct, frozen=True):
     """What a path was when local and remote last agreed, and the local file's stamp then.
 
     `racy`: the file could have been written again within the same tick, so look at its bytes.

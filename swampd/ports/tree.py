@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -23,8 +25,7 @@ class Kind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """What lstat says of a regular file: any difference means look at the bytes (section 5)."""
 
     dev: int
@@ -35,8 +36,7 @@ class Stamp:
     x: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """One file of a scan.  `stamp` is there for regular files only."""
 
     path: str
@@ -81,8 +81,7 @@ class ReadProblem(Enum):
     """It changed between open and the last look."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileRead:
+class FileRead(msgspec.Struct, frozen=True):
     """A file read whole while it did not change: opened without following links, fstat before
     equal to fstat and lstat after.  `body` is bytes, a sealed copy, or None when only hashed."""
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swampd.domain import scopes
 from swampd.domain.paths import PathProblem, never_synced, parse_cache_path, prunes
 from swampd.domain.planning import Absent, Local, Opaque, Present
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from swampd.ports import FileTree, ScanRow
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+class LocalFile(msgspec.Struct, frozen=True):
     """A local file as it was read: its content, its stamp, and whether that can be relied on."""
 
     content: Content

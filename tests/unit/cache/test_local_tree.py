@@ -810,20 +810,19 @@ def test_a_conflict_copy_that_cannot_be_kept_is_an_error_and_stays_where_it_was(
 
 def test_an_interrupted_open_is_done_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.user.write("a/f", b"x")
-    real = syscalls._libc
+    real = syscalls._openat2
+    calls = []
 
-    class Interrupted:
-        calls = 0
+    def interrupted(*arguments: object) -> int:
+        calls.append(arguments)
+        if len(calls) == 1:
+            ctypes.set_errno(errno.EINTR)
+            return -1
+        return real(*arguments)
 
-        def syscall(self, *arguments: object) -> int:
-            self.calls += 1
-            if self.calls == 1:
-                ctypes.set_errno(errno.EINTR)
-                return -1
-            return int(real.syscall(*arguments))
-
-    monkeypatch.setattr(syscalls, "_libc", Interrupted())
+    monkeypatch.setattr(syscalls, "_openat2", interrupted)
     assert isinstance(read(world, "a/f"), FileRead)
+    assert calls[0] == calls[1]
 
 
 def test_a_libc_without_syncfs_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
