@@ -92,6 +92,14 @@ class Root:
         with self._turn, Parent(self, path, make) as found:
             yield found
 
+    def is_at(self, path: str, directory: int) -> bool:
+        """Is the directory that was opened at this path still there?"""
+        try:
+            with self.directory(path) as now:
+                return os.path.sameopenfile(now, directory)
+        except OSError:
+            return False
+
     def lstat(self, path: str) -> os.stat_result:
         """lstat of one name; '' is the root."""
         if not path:

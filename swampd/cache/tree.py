@@ -21,15 +21,16 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final
 
 from swampd.cache import renaming, scanning, syscalls
-from swampd.cache.opening import ATTEMPTS, DIRECTORY_MODE, Root, encoded
+from swampd.cache.opening import ATTEMPTS, DIRECTORY_MODE, SEARCH, Root, encoded, split
 from swampd.cache.private import CONFLICTS, TMP, TRASH, PrivateArea, area
 from swampd.cache.problems import place_problem
-from swampd.cache.reading import read_at
+from swampd.cache.reading import read_at, read_whole
 from swampd.cache.stamps import kind_of, seen, stamp_of
 from swampd.ports import Above, PlaceProblem
 
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
     from swampd.domain.values import CachePath
     from swampd.ports import FileRead, ReadProblem, ScanRow, Seen, Sink, Stamp
+
+_HELD: Final = 32
+"""Reads of so many files are held before they are handed out."""
 
 _NO_SYNCFS: Final = {errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -165,6 +169,32 @@ class LocalTree:
     def read(self, path: CachePath, *, keep: bool) -> FileRead | ReadProblem:
         """Read and hash a file, if it holds still; OSError when a sealed copy has no room."""
         return read_at(self._root.parent(path), seal=self._private.sealed if keep else None)
+
+    def read_each(
+        self, paths: Iterable[CachePath], *, keep: bool
+    ) -> Iterator[FileRead | ReadProblem]:
+        """Read files one after another, each directory opened once for those that follow each
+        other in it."""
+        for above, group in groupby(paths, lambda path: split(path)[0]):
+            while inside := list(islice(group, _HELD)):
+                found = self._read_inside(above, inside, keep=keep) if len(inside) > 1 else None
+                yield from found or (self.read(path, keep=keep) for path in inside)
+
+    def _read_inside(
+        self, above: str, paths: list[CachePath], *, keep: bool
+    ) -> list[FileRead | ReadProblem] | None:
+        """The files of one directory; None where it cannot be opened, or was moved meanwhile: then
+        nothing that was read in it says anything of these paths."""
+        seal = self._private.sealed if keep else None
+        try:
+            directory = self._root.open(above, SEARCH, None)
+        except OSError:
+            return None
+        try:
+            found = [read_whole(directory, encoded(split(p)[1]), seal=seal) for p in paths]
+            return found if self._root.is_at(above, directory) else None
+        finally:
+            os.close(directory)
 
     # --- placing ----------------------------------------------------------------------------
 

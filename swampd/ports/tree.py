@@ -152,6 +152,12 @@ class FileTree(Protocol):
         """Read and hash a file in one pass; with `keep`, hand out its bytes too (a sealed copy in
         `tmp/` above 16 MiB)."""
 
+    def read_each(
+        self, paths: Iterable[CachePath], *, keep: bool
+    ) -> Iterator[FileRead | ReadProblem]:
+        """What `read` gives for each, in order; small files of one directory that follow each
+        other cost less.  A few are held before they are handed out."""
+
     def write_tmp(self, name: str, *, x: bool) -> AbstractContextManager[Sink]:
         """A new file `tmp/<name>`, filled through the sink.  Raises OSError (ENOSPC)."""
 

@@ -114,7 +114,7 @@ class PlainKeys:
     ) -> WriteOutcome:
         """One request with an intent of its own, closed by its own definite answer."""
         ids = await self.begin([intent])
-        answered: list[int] = []
+        answered: Sequence[int] = ()
         try:
             await self._before_sending(ids[0], intent.path)
             outcome = await self._send(request())

@@ -72,6 +72,7 @@ def survey(
     now_ns = tree.now_ns()
     seen: set[str] = set()
     blind: list[str] = []
+    unread: list[CachePath] = []
     for row in _rows(tree, scope, children):
         if isinstance(row, Unreadable):
             blind.append(row.path)
@@ -86,7 +87,9 @@ def survey(
             if isinstance(path, PathProblem):
                 result.listed[row.path] = (PathState.REFUSED_NAME, path.value)
             else:
-                _look(tree, path, row, bases.get(path), now_ns, result)
+                _look(path, row, bases.get(path), result, unread)
+    for path, read in zip(unread, tree.read_each(unread, keep=False), strict=True):
+        _note(path, Kind.FILE, bases.get(path), *_as_local(read, now_ns), result)
     for path in sorted(bases.keys() - seen):
         if not any(path == dark or path.startswith(dark + "/") or not dark for dark in blind):
             _look_for(tree, path, now_ns, result)
@@ -140,11 +143,26 @@ def _rows(tree: FileTree, scope: Scope, children: frozenset[Scope]) -> Iterator[
 
 
 def _look(
-    tree: FileTree, path: CachePath, row: Seen, base: Base | None, now_ns: int, result: Survey
+    path: CachePath, row: Seen, base: Base | None, result: Survey, unread: list[CachePath]
 ) -> None:
+    """What a row of the scan says by itself; whose bytes are to be looked at goes to `unread`."""
     if row.stamp is not None and base is not None and not base.racy and row.stamp == base.stamp:
         return
-    local, file = read_local(tree, path, row, now_ns)
+    if row.kind is Kind.FILE:
+        unread.append(path)
+    else:
+        _note(path, row.kind, base, _not_a_file(row.kind), None, result)
+
+
+def _note(
+    path: CachePath,
+    kind: Kind,
+    base: Base | None,
+    local: Local,
+    file: LocalFile | None,
+    result: Survey,
+) -> None:
+    """What a look at a path found."""
     if file is not None and base is not None and file.content == base.content:
         result.touched[path] = file
         return
@@ -152,7 +170,7 @@ def _look(
         return
     if isinstance(local, Opaque):
         state = PathState(local.reason)
-        result.listed[path] = (state, row.kind.value)
+        result.listed[path] = (state, kind.value)
         if state is PathState.SYMLINK or state is PathState.NOT_A_FILE:
             result.changed.pop(path, None)
             if base is None:
@@ -162,17 +180,24 @@ def _look(
         result.files[path] = file
 
 
-def read_local(  # noqa: PLR0911 - one return for each kind of thing at a name
+def read_local(
     tree: FileTree, path: CachePath, row: Seen | None, now_ns: int
 ) -> tuple[Local, LocalFile | None]:
     """One path as the planner wants it; `now_ns` is a timestamp the file system gave before."""
     if row is None:
         return Absent(), None
-    if row.kind is Kind.SYMLINK:
-        return Opaque(PathState.SYMLINK.value), None
     if row.kind is not Kind.FILE:
-        return Opaque(PathState.NOT_A_FILE.value), None
-    read = tree.read(path, keep=False)
+        return _not_a_file(row.kind), None
+    return _as_local(tree.read(path, keep=False), now_ns)
+
+
+def _not_a_file(kind: Kind) -> Opaque:
+    state = PathState.SYMLINK if kind is Kind.SYMLINK else PathState.NOT_A_FILE
+    return Opaque(state.value)
+
+
+def _as_local(read: FileRead | ReadProblem, now_ns: int) -> tuple[Local, LocalFile | None]:
+    """What a read says of a path."""
     if isinstance(read, FileRead):
         file = local_file(read, now_ns)
         return Present(file.content), file

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from swampd.ports import Transaction
     from swampd.syncing.context import Sync
 
-BATCH: Final = 64
+BATCH: Final = 256
 """So many intents are journalled in one transaction."""
+SMALL: Final = 64 * 1024
+"""Files of at most so many bytes are read a batch at a time, before the first of them is sent; a
+larger one when its turn comes."""
 SENDINGS: Final = 4
 """So often one object is sent when the answers are unclear."""
 READS: Final = 3
@@ -72,6 +75,10 @@ class _Item:
     wid: Wid
 
 
+_Read = tuple[Body | None, LocalFile] | ReadProblem
+"""A file as it is now; no bytes where they are not what the plan saw."""
+
+
 class Uploader:
     """Sends the files of one push under one lease."""
 
@@ -81,6 +88,8 @@ class Uploader:
         self._lease = lease
         self._plain = PlainKeys(sync, lease)
         self._room = INLINE_TOTAL - inline_used
+        self._ahead: dict[CachePath, _Read] = {}
+        """What was read before its turn."""
         self._result = Uploaded()
 
     async def upload(self, files: Mapping[CachePath, LocalFile]) -> Uploaded:
@@ -115,14 +124,16 @@ class Uploader:
             [self._plain.intent("put", i.path, i.wid, i.file.content.sha256) for i in fresh]
         )
         of = {item.path: i for item, i in zip(fresh, ids, strict=True)}
-        answered: list[int] = []
+        answered: set[int] = set()
 
         async def one(item: _Item) -> None:
             intent = of.get(item.path)
             if await self._send_item(item, intent) and intent is not None:
-                answered.append(intent)
+                answered.add(intent)
 
+        small = [item for item in items if item.file.content.size <= SMALL]
         try:
+            self._ahead = await self._sync.threads.io(lambda: self._read_now(small))
             await for_each(items, one, self._sync.store.capabilities.side_by_side)
         finally:
             await self._plain.end(ids, answered)
@@ -156,26 +167,40 @@ class Uploader:
     async def _read(self, item: _Item) -> tuple[Body, LocalFile] | None:
         """The file's bytes, if they are still what the plan saw."""
         began = self._sync.clock.now()
+        read = self._ahead.pop(item.path, None)
         tries = 0
         while True:
             tries += 1
-            now_ns, read = await self._sync.threads.io(lambda: self._read_once(item.path))
-            if isinstance(read, FileRead) and read.body is not None:
-                file = local_file(read, now_ns)
-                if file.content == item.file.content:
-                    return read.body, file
+            if read is None:
+                read = (await self._sync.threads.io(lambda: self._read_now([item])))[item.path]
+            if not isinstance(read, ReadProblem):
+                body, file = read
+                if body is not None:
+                    return body, file
                 self._result.edited[item.path] = file
                 return None
             late = self._sync.clock.now() - began >= READS_WITHIN_S
             if tries >= READS or late or read is not ReadProblem.BUSY:
                 break
             await self._sync.clock.sleep(READS_WITHIN_S / READS)
+            read = None
         unreadable = read is ReadProblem.UNREADABLE
         self._result.held[item.path] = PathState.UNREADABLE if unreadable else PathState.BUSY
         return None
 
-    def _read_once(self, path: CachePath) -> tuple[int, FileRead | ReadProblem]:
-        return self._sync.tree.now_ns(), self._sync.tree.read(path, keep=True)
+    def _read_now(self, items: list[_Item]) -> dict[CachePath, _Read]:
+        """Read these; the bytes of one that is not what the plan saw are not kept."""
+        now_ns = self._sync.tree.now_ns()
+        found: dict[CachePath, _Read] = {}
+        reads = self._sync.tree.read_each((item.path for item in items), keep=True)
+        for item, read in zip(items, reads, strict=True):
+            if isinstance(read, FileRead):
+                file = local_file(read, now_ns)
+                same = file.content == item.file.content
+                found[item.path] = (read.body if same else None), file
+            else:
+                found[item.path] = read
+        return found
 
     # --- a fresh path -------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ import errno
 import hashlib
 import os
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from swampd.cache.conflicts import conflict_place
@@ -504,10 +505,35 @@ class SimTree(Disk):
         """Read a file in two halves; a user may write between them."""
         return self._read(path, keep=keep)
 
-    def _read(self, path: str, *, keep: bool) -> FileRead | ReadProblem:
+    def read_each(
+        self, paths: Iterable[CachePath], *, keep: bool
+    ) -> Iterator[FileRead | ReadProblem]:
+        """Read files, each directory opened once; a user may move it away meanwhile."""
+        for above, group in groupby(paths, lambda path: _split(path)[0]):
+            inside = list(group)
+            try:
+                directory = self._directory(above) if len(inside) > 1 else None
+            except OSError:
+                directory = None
+            if directory is None:
+                yield from (self._read(path, keep=keep) for path in inside)
+                continue
+            found = [self._read(path, keep=keep, inside=directory) for path in inside]
+            self._step("look", above)
+            if (self._find(above) if above else self._root) is directory:
+                yield from found
+            else:
+                yield from (self._read(path, keep=keep) for path in inside)
+
+    def _read(self, path: str, *, keep: bool, inside: Node | None = None) -> FileRead | ReadProblem:
+        """A file at a path, or in a directory that was open before it may have been moved."""
+
+        def find() -> Node | None:
+            return self._find(path) if inside is None else inside.entries.get(_split(path)[1])
+
         self._step("open", path)
         try:
-            node = self._find(path)
+            node = find()
             self._enter(path)
         except OSError:
             return ReadProblem.UNREADABLE
@@ -524,7 +550,7 @@ class SimTree(Disk):
         self._step("read", path)
         body += node.data[half:]
         self._step("look", path)
-        if self._find(path) is not node or _stamp(node) != stamp or len(body) != stamp.size:
+        if find() is not node or _stamp(node) != stamp or len(body) != stamp.size:
             return ReadProblem.BUSY
         digest = Sha256(hashlib.sha256(body).hexdigest())
         return FileRead(stamp, digest, body if keep else None)

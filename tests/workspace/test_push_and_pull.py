@@ -23,7 +23,7 @@ from swampd.syncing.requests import PlainKeys
 from tests.workspace.machines import machine, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from swampd.ports import Transaction
@@ -163,14 +163,15 @@ def test_names_that_are_never_synced_are_counted(tmp_path: Path, place: Place) -
 
 def _meanwhile(monkeypatch: pytest.MonkeyPatch, path: str, acts: list[partial[None]]) -> None:
     """Before each read of the uploader, one of these happens."""
-    real = LocalTree.read
+    real = LocalTree.read_each
 
-    def read(self: LocalTree, of: CachePath, *, keep: bool) -> Any:
-        if of == path and keep and acts:
+    def read_each(self: LocalTree, paths: Iterable[CachePath], *, keep: bool) -> Any:
+        asked = list(paths)
+        if path in asked and keep and acts:
             acts.pop(0)()
-        return real(self, of, keep=keep)
+        return real(self, asked, keep=keep)
 
-    monkeypatch.setattr(LocalTree, "read", read)
+    monkeypatch.setattr(LocalTree, "read_each", read_each)
 
 
 def test_an_edit_between_survey_and_upload_is_planned_again(

@@ -55,9 +55,9 @@ def size_only() -> Any:
     """A file of the same size counts as unchanged."""
     real = survey._look
 
-    def look(tree: Any, path: Any, row: Any, base: Any, now_ns: int, result: Any) -> None:
+    def look(path: Any, row: Any, base: Any, result: Any, unread: Any) -> None:
         if base is None or row.stamp is None or row.stamp.size != base.content.size:
-            real(tree, path, row, base, now_ns, result)
+            real(path, row, base, result, unread)
 
     return patched((survey, "_look", look))
 
