@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from swampd.domain.health import Health, StoreState, state_of
+from swampd.domain.health import Health, StoreState
 from swampd.errors import Stopping, SwampdError
-from swampd.waiting import wait_for
+from swampd.waiting import trouble_of, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -113,8 +113,3 @@ class Opening:
             self._wanted.clear()
             attempt.done.set()
         return attempt.error
-
-
-def trouble_of(error: SwampdError) -> StoreState | None:
-    """The trouble of a store that this error is; None for any other."""
-    return state_of(error.code, error.summary, error.fields.get("trouble", ""))

@@ -18,8 +18,8 @@ from swampd.domain.health import Health, StoreState
 from swampd.errors import Stopping, StoreUnavailable, SwampdError
 from swampd.minding import mind
 from swampd.opening import locate, open_workspace
-from swampd.reopening import Opening, trouble_of
-from swampd.waiting import wait_for
+from swampd.reopening import Opening
+from swampd.waiting import trouble_of, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -1,4 +1,5 @@
-"""Waiting and working side by side: with a deadline, a bound, and one plain error.
+"""Waiting and working side by side: with a deadline, a bound, and one plain error; and which
+errors are worth waiting for.
 
 Nothing here hangs, everything can be cancelled.
 """
@@ -8,12 +9,26 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from swampd.domain.health import StoreState, state_of
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from swampd.errors import SwampdError
     from swampd.ports import Clock
 
 T = TypeVar("T")
+
+
+def trouble_of(error: SwampdError) -> StoreState | None:
+    """The trouble of a store that this error is; None for any other."""
+    return state_of(error.code, error.summary, error.fields.get("trouble", ""))
+
+
+def passes(error: SwampdError) -> bool:
+    """Is it a trouble of a store that may be over when it is asked again?"""
+    state = trouble_of(error)
+    return state is not None and state.passes
 
 
 async def wait_for(event: asyncio.Event, clock: Clock, seconds: float) -> bool:

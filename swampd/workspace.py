@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,9 +29,11 @@ from swampd.locking.keeper import Keeper
 from swampd.locking.recovery import recover_leases
 from swampd.operation import operation
 from swampd.syncing import ledger
+from swampd.syncing.asking import TOLD_WITHIN_S, Asking
 from swampd.syncing.context import Sync
-from swampd.syncing.desk import Asking, Desks
+from swampd.syncing.desk import Desks
 from swampd.syncing.granting import Granter, Terms
+from swampd.syncing.patience import Patience
 from swampd.syncing.pulling import LEAST_FREE, Pulled
 from swampd.syncing.scoping import Named, ScopeNames, outermost
 from swampd.waiting import Pace
@@ -240,7 +243,9 @@ class Workspace:
         """
         asked = [self._scope(text, allow_all=True) for text in raw]
         terms = Terms(asker.wait_s, ttl_ms, purpose, max_hold_s, life or {})
-        hold = await self._granter.grant(asked, asker.owner, terms)
+        hold = await self._patience(asker).through(
+            lambda: self._granter.grant(asked, asker.owner, terms), TOLD_WITHIN_S
+        )
         try:
             if pull:
                 await self._granter.bring_up(hold)
@@ -272,7 +277,8 @@ class Workspace:
         outcome = Outcome()
         for name in named:
             try:
-                for scope in await self._declared(name, asking):
+                declared = partial(self._declared, name, asking)
+                for scope in await asking.through(declared):
                     done = await self.desks.push(scope, asking, allow_deletes=allow_deletes)
                     outcome.done[scope] = done
             except SwampdError as error:
@@ -295,7 +301,7 @@ class Workspace:
         """Pull these scopes, or every scope: one LIST, then what changed."""
         outcome = Outcome()
         if raw is None:
-            found = await self.reader.refresh_all()
+            found = await self._patience(asker).through(self.reader.refresh_all)
             asking = await self._asking(asker, set(found.scopes), "pull")
             outcome.failed.update(found.failed)
             for scope in found.scopes:
@@ -363,7 +369,12 @@ class Workspace:
         usable = self.holds.usable(asker.owner, asker.token)
         await self.holds.tell_loss(usable, chosen)
         held = {s: lease for hold in usable for s, lease in hold.leases.items() if hold.valid()}
-        return Asking(asker.owner.key, asker.wait_s, held, purpose)
+        store = self._patience(asker)
+        return Asking(asker.owner.key, asker.wait_s, held, purpose, store)
+
+    def _patience(self, asker: Asker) -> Patience:
+        """It waits for a store that is away as long as for a lock."""
+        return Patience(self.ports.clock, self.ports.rng, asker.wait_s)
 
     @staticmethod
     def _scope(text: str, *, allow_all: bool) -> Scope:

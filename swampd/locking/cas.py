@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unchanged
-from swampd.errors import StoreUnavailable
+from swampd.errors import SwampdError
+from swampd.waiting import passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,8 +86,9 @@ class Writer:
     async def send(self, write: Write) -> Fate:
         """Send until the fate is known, the right to send is gone, or time is up.
 
-        A write that raises errors.StoreUnavailable did not land: it does not count as sent.
-        Raises errors.StoreDenied and errors.KeyRefused.
+        A write that raises did not land: it does not count as sent.  A store that is away, or
+        whose credentials have expired, is waited for.  Raises errors.StoreDenied and
+        errors.KeyRefused, and then nothing of the write can land any more.
         """
         sendings = 0
         pause = FIRST_PAUSE_S
@@ -96,8 +98,10 @@ class Writer:
                 return Unanswered("the lease lapsed") if sendings else NotSent()
             try:
                 outcome = await self._send_once(write)
-            except StoreUnavailable as error:
-                if self._clock.now() >= write.until:
+            except SwampdError as error:
+                if not passes(error) and not sendings:
+                    raise
+                if self._clock.now() >= write.until or not passes(error):
                     return Unanswered(error.summary) if sendings else NotSent()
                 await self._wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
@@ -122,8 +126,8 @@ class Writer:
         while True:
             try:
                 found = await self._look(write)
-            except StoreUnavailable as error:
-                if self._clock.now() >= write.until:
+            except SwampdError as error:
+                if self._clock.now() >= write.until or not passes(error):
                     return Unanswered(error.summary), pause
                 await self._wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)

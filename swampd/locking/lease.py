@@ -15,7 +15,7 @@ import structlog
 
 from swampd.domain import leases
 from swampd.domain.leases import LockRecord, LockState
-from swampd.errors import LockLost, StoreDenied, StoreUnavailable, SwampdError
+from swampd.errors import LockLost, SwampdError
 from swampd.locking import ledger
 from swampd.locking.cas import Landed, Refused
 from swampd.operation import operation
@@ -232,7 +232,7 @@ class Lease:
             )
             try:
                 fate = await self._book.write(record, self.token, self.alive, self.deadline)
-            except (StoreDenied, StoreUnavailable) as error:
+            except SwampdError as error:
                 log.warning("renewal_failed", scope=self.scope, error=error.code)
                 return
             if isinstance(fate, Landed):
@@ -265,7 +265,7 @@ class Lease:
         """After a refusal: is the record still mine (an earlier renewal landed late)?"""
         try:
             seen = await self._book.look(self.scope)
-        except (StoreDenied, StoreUnavailable) as error:
+        except SwampdError as error:
             log.warning("lock_look_failed", scope=self.scope, error=error.code)
             return False
         record = seen.record if seen is not None else None
@@ -303,7 +303,7 @@ class Lease:
             record = leases.released(held, self._book.fresh_wid(), unanswered=doubtful)
             try:
                 fate = await self._book.write(record, self.token, self.alive, self.deadline)
-            except (StoreDenied, StoreUnavailable) as error:
+            except SwampdError as error:
                 log.warning("release_failed", scope=self.scope, error=error.code)
                 return False
             if isinstance(fate, Landed):

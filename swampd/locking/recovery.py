@@ -15,7 +15,7 @@ from swampd.domain import leases
 from swampd.domain.levels import Want
 from swampd.domain.scopes import Covers, is_below
 from swampd.domain.values import Scope
-from swampd.errors import StoreDenied, StoreUnavailable
+from swampd.errors import SwampdError
 from swampd.locking import ledger
 from swampd.locking.cas import Fate, Landed, Refused
 from swampd.locking.holds import Hold, Owner
@@ -152,7 +152,7 @@ async def _give_back(
             if seen is None or seen.record is None or seen.record.nonce != one.nonce:
                 break
             record, token = seen.record, seen.token
-    except (StoreDenied, StoreUnavailable) as error:
+    except SwampdError as error:
         log.warning("release_failed", scope=one.scope, error=error.code)
         return
     if isinstance(fate, Landed | Refused):

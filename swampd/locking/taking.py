@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from swampd.ports import Clock, Rng
 
 log = structlog.get_logger()
+LEAST_S: Final = 3.0
+"""A store that does not answer is tried for so long even for those who may not wait."""
 FINDING_OUT_S: Final = 10.0
 """A write that frees somebody's dead record is followed up for at most so long."""
 
@@ -196,10 +198,14 @@ class Taker:
         """CAS on exactly what was seen; None when somebody else was there first."""
         record = await self._record(want, asker, seen)
         with own.sending(record.nonce):
-            return await self._send(record, above, seen)
+            return await self._send(record, above, seen, asker)
 
     async def _send(
-        self, record: LockRecord, above: tuple[Lease, ...], seen: Sighting | None
+        self,
+        record: LockRecord,
+        above: tuple[Lease, ...],
+        seen: Sighting | None,
+        asker: Asker,
     ) -> Lease | None:
         boot_id = self._clock.boot_id
         await self._book.journal.write(lambda tx: ledger.begin_acquisition(tx, record, boot_id))
@@ -210,7 +216,8 @@ class Taker:
             return self._clock.now() < deadline and all(lock.alive() for lock in above)
 
         token = seen.token if seen is not None else None
-        fate = await self._book.write(record, token, in_time, deadline)
+        until = min(deadline, max(asker.until, sent_at + LEAST_S))
+        fate = await self._book.write(record, token, in_time, until)
         if isinstance(fate, Refused | NotSent):
             nonce = record.nonce
             await self._book.journal.write(lambda tx: ledger.forget_nonce(tx, nonce), durable=False)

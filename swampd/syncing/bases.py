@@ -20,7 +20,7 @@ from swampd.errors import Halted
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.ports import Kind, Seen, Unreadable
-from swampd.syncing import ledger, local_ledger
+from swampd.syncing import ledger, local_ledger, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,6 +133,7 @@ class Bases:
             for conflict in kept:
                 local_ledger.open_conflict(tx, conflict)
             ledger.forget_commits(tx)
+            sent.forget_all_sent(tx)
             _set_generation(tx, generation)
 
         await self._sync.journal.write(work)

@@ -21,6 +21,7 @@ from swampd.indexing import rows
 from swampd.indexing.rows import Base
 from swampd.locking.cas import Landed, NotSent, Refused
 from swampd.syncing import ledger, local_ledger, plans
+from swampd.syncing import sent as sent_rows
 from swampd.syncing.ledger import Change, CommitIntent
 from swampd.syncing.scoping import scope_of
 
@@ -86,7 +87,11 @@ async def commit(
         changes,
     )
     await sync.journal.write(lambda tx: ledger.begin_commit(tx, intent))
-    fate = await sync.writer.write(lease, folded.head, intent.token)
+    try:
+        fate = await sync.writer.write(lease, folded.head, intent.token)
+    except SwampdError:  # nothing of it can land any more
+        await sync.journal.write(lambda tx: ledger.end_commit(tx, stamp.wid))
+        raise
     if isinstance(fate, Landed):
         try:
             adopted = await sync.writer.adopt_own(folded, fate, known)
@@ -138,6 +143,7 @@ def finish(tx: Transaction, intent: CommitIntent) -> None:
     local_ledger.leave_join(tx, intent.changes)
     local_ledger.clear_states(tx, intent.changes)
     ledger.forget_mirrored(tx, intent.changes)
+    sent_rows.forget_sent(tx, intent.changes)
     ledger.end_commit(tx, intent.wid)
     ledger.touch_commit(tx, intent.scope, intent.sent_at, intent.boot_id)
     plans.note_applied(tx, intent.scope)
@@ -212,6 +218,7 @@ async def _find_out(
                 for path in intent.changes:
                     rows.drop_base(tx, scope_of(tx, path), path)
                 local_ledger.enter_join(tx, intent.changes)
+            sent_rows.forget_sent(tx, intent.changes)
             ledger.end_commit(tx, intent.wid)
 
         await bases.change(close)
@@ -221,7 +228,12 @@ async def _find_out(
     if intent.boot_id != boot_id:
         await sync.journal.write(lambda tx: ledger.restamp_commit(tx, intent.wid, now, boot_id))
     elif now - intent.sent_at >= HORIZON_S:
-        await sync.journal.write(lambda tx: ledger.end_commit(tx, intent.wid))
+
+        def give_up(tx: Transaction) -> None:
+            sent_rows.forget_sent(tx, intent.changes)
+            ledger.end_commit(tx, intent.wid)
+
+        await sync.journal.write(give_up)
 
 
 async def _read_children(sync: Sync, intent: CommitIntent) -> None:

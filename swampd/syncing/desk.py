@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from swampd.domain import leases, scopes
-from swampd.domain.levels import Want, sorts_before_held
+from swampd.domain import leases
+from swampd.domain.levels import Want
 from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LockBusy, LockTimeout, StoreUnavailable, SwampdError
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import committing, ledger, local_ledger, mirroring
+from swampd.syncing.asking import Asking
 from swampd.syncing.bases import Bases, check_halts
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
 from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller
@@ -29,7 +31,7 @@ from swampd.syncing.rolling import roll_forward
 from swampd.syncing.trash import empty_trash
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator
 
     from swampd.domain.values import Scope
     from swampd.indexing.ledger import KnownHead
@@ -73,35 +75,6 @@ class _Due:
 
     at: float
     pause: float
-
-
-class Asking:
-    """Who asks for an operation: which leases it has, which gates it holds, how long it waits."""
-
-    def __init__(
-        self,
-        owner: str,
-        wait_s: float,
-        leases: Mapping[Scope, Lease] | None = None,
-        purpose: str = "",
-    ) -> None:
-        self.owner = owner
-        self.wait_s = wait_s
-        self.leases = dict(leases or {})
-        self.purpose = purpose
-
-    def patience(self, wants: Iterable[Want]) -> float:
-        """How long it waits for these, in seconds: not at all for what sorts before what it holds
-        (section 3, several scopes)."""
-        return 0.0 if sorts_before_held(wants, map(Want, self.leases)) else self.wait_s
-
-    def gates_over(self, scope: Scope) -> tuple[Lease, ...]:
-        """The asker's own gates above a scope."""
-        return tuple(
-            lease
-            for of, lease in self.leases.items()
-            if scopes.is_below(scope, of) and lease.record.covers is scopes.Covers.TREE
-        )
 
 
 class Desks:
@@ -148,7 +121,8 @@ class Desks:
     async def push(self, scope: Scope, asking: Asking, *, allow_deletes: bool = False) -> Pushed:
         """Push one scope.  Raises what `Pusher.push` raises, and errors.LockTimeout, LockBusy."""
         with _working_in_the_cache(scope):
-            return await self._push(scope, asking, allow_deletes=allow_deletes)
+            work = partial(self._push, scope, asking, allow_deletes=allow_deletes)
+            return await asking.push_through(scope, work)
 
     async def _push(self, scope: Scope, asking: Asking, *, allow_deletes: bool) -> Pushed:
         await check_halts(self.sync, scope, allow_deletes=allow_deletes)
@@ -169,7 +143,8 @@ class Desks:
     async def pull(self, scope: Scope, asking: Asking, *, allow_deletes: bool = False) -> Pulled:
         """Pull one scope: one conditional GET (none right after a claim), then what changed."""
         with _working_in_the_cache(scope):
-            return await self._pull(scope, asking, allow_deletes=allow_deletes)
+            work = partial(self._pull, scope, asking, allow_deletes=allow_deletes)
+            return await asking.through(work)
 
     async def _pull(self, scope: Scope, asking: Asking, *, allow_deletes: bool) -> Pulled:
         await check_halts(self.sync, scope, allow_deletes=allow_deletes)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from swampd.domain.outcomes import Found, Missing
 from swampd.domain.states import PathState
 from swampd.errors import KeyRefused, LowSpace, StoreDenied, StoreUnavailable
+from swampd.syncing.patience import Patience
 from swampd.waiting import for_each
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from swampd.syncing.context import Sync
 
 POINTER_BYTES: Final = 256
+PATIENCE_S: Final = 30.0
+"""So long downloads wait for a store that went away in the middle of them."""
 STREAM_ABOVE: Final = 16 * 1024 * 1024
 """Contents of more bytes are never held in memory."""
 
@@ -73,11 +76,15 @@ class _Intake:
         return self._hash.hexdigest()
 
 
-async def fetch(sync: Sync, entries: Mapping[CachePath, Entry]) -> Fetch:
+async def fetch(
+    sync: Sync, entries: Mapping[CachePath, Entry], patience: Patience | None = None
+) -> Fetch:
     """Download these contents to `tmp/`, each verified by size and sha256.
 
-    What the store did not give is in `failed`.  Raises errors.LowSpace when the disk is full.
+    What the store did not give is in `failed`; one that is away is waited for first, with this
+    patience.  Raises errors.LowSpace when the disk is full.
     """
+    waiting = patience or Patience(sync.clock, sync.rng, PATIENCE_S)
     result = Fetch()
     full: list[LowSpace] = []
 
@@ -85,7 +92,7 @@ async def fetch(sync: Sync, entries: Mapping[CachePath, Entry]) -> Fetch:
         if full:
             return
         try:
-            await _fetch_one(sync, path, entries[path], result)
+            await waiting.through(lambda: _fetch_one(sync, path, entries[path], result))
         except (StoreUnavailable, StoreDenied, KeyRefused) as error:
             result.failed[path] = error.summary
         except LowSpace as error:

@@ -15,7 +15,7 @@ from swampd.domain.levels import Want
 from swampd.errors import LockBusy
 from swampd.indexing.declaring import DeclaredMeanwhile
 from swampd.locking.holds import Hold, Holds, Owner
-from swampd.syncing.desk import Asking, Desks
+from swampd.syncing.asking import Asking
 from swampd.syncing.scoping import ScopeNames, outermost
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from swampd.domain.values import Scope
     from swampd.locking.keeper import Grant, Keeper
     from swampd.syncing.context import Sync
+    from swampd.syncing.desk import Desks
 
 TRIES: Final = 5
 """So often a request is read again because others declared scopes around or inside it."""

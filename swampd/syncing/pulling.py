@@ -26,8 +26,9 @@ from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.syncing import local_ledger, nesting, noting, plans
 from swampd.syncing.conflicts import ConflictKeeper
-from swampd.syncing.fetching import Fetched, fetch
+from swampd.syncing.fetching import PATIENCE_S, Fetched, fetch
 from swampd.syncing.local_ledger import Placement, Trashed
+from swampd.syncing.patience import Patience
 from swampd.syncing.placing import Placed, Placer, batches, levels, placing_order
 from swampd.syncing.pointing import local_pointers
 from swampd.syncing.survey import LocalFile, look_at
@@ -86,6 +87,7 @@ class Puller:
         Raises errors.Halted, errors.LowSpace.
         """
         result = Pulled()
+        patience = Patience(self._sync.clock, self._sync.rng, PATIENCE_S)
         for _ in range(ROUNDS):
             result.forget_findings()
             paths = await self._sync.journal.read(lambda tx: _open_paths(tx, scope))
@@ -94,7 +96,7 @@ class Puller:
             await self._bases.check()
             plan = await self._plan(scope, paths)
             await self._guard(scope, plan, allow_deletes=allow_deletes)
-            again = await self._apply(scope, plan, result)
+            again = await self._apply(scope, plan, result, patience)
             allow_deletes = True
             if not again:
                 break
@@ -153,7 +155,7 @@ class Puller:
 
     # --- applying -----------------------------------------------------------------------------
 
-    async def _apply(self, scope: Scope, plan: Plan, result: Pulled) -> bool:
+    async def _apply(self, scope: Scope, plan: Plan, result: Pulled, patience: Patience) -> bool:
         """Do a plan's local part; True when some paths are to be planned again."""
         await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
         for path, kind in plan.conflicts.items():
@@ -165,10 +167,15 @@ class Puller:
             else:
                 result.conflicts.append(path)
         unsafe = {*result.conflicts, *plan.held}
-        return await self._place_all(scope, plan, result, unsafe)
+        return await self._place_all(scope, plan, result, unsafe, patience)
 
     async def _place_all(
-        self, scope: Scope, plan: Plan, result: Pulled, unsafe: set[CachePath]
+        self,
+        scope: Scope,
+        plan: Plan,
+        result: Pulled,
+        unsafe: set[CachePath],
+        patience: Patience,
     ) -> bool:
         """New files, replaced ones, pointers (the deeper ones first), then deletes.
 
@@ -176,12 +183,12 @@ class Puller:
         and them (S8).
         """
         named = {path: entry for path, entry in plan.place.items() if is_pointer(path)}
-        pointers = await self._fetch(named, result)
+        pointers = await self._fetch(named, result, patience)
         unsafe |= {*result.held, *result.failed}
         await self._hold_back(plan, pointers, result, unsafe)
         again = False
         for part in await self._sync.threads.cpu(lambda: batches(plan)):
-            ready = await self._fetch(part, result)
+            ready = await self._fetch(part, result, patience)
             unsafe |= {*result.held, *result.failed}
             again |= await self._place_some(scope, ready, plan, result, unsafe)
         for level in levels(pointers):
@@ -198,9 +205,9 @@ class Puller:
         return again
 
     async def _fetch(
-        self, entries: dict[CachePath, Entry], result: Pulled
+        self, entries: dict[CachePath, Entry], result: Pulled, patience: Patience
     ) -> dict[CachePath, Fetched]:
-        fetched = await fetch(self._sync, entries)
+        fetched = await fetch(self._sync, entries, patience)
         result.failed.update(fetched.failed)
         result.held.update(fetched.held)
         return fetched.ready

@@ -9,11 +9,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from swampd.domain import heads
+from swampd.domain import heads, leases
 from swampd.domain.entries import Entry, Record, Tombstone
 from swampd.domain.limits import too_many_deletes
 from swampd.domain.planning import Present
@@ -27,6 +28,7 @@ from swampd.syncing import ledger, local_ledger, nesting, noting, plans
 from swampd.syncing.committing import Committed, commit, find_out
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.mirroring import Mirror
+from swampd.syncing.patience import Patience
 from swampd.syncing.pointing import local_pointers
 from swampd.syncing.pulling import apply_agreed
 from swampd.syncing.survey import Survey, survey
@@ -180,12 +182,16 @@ class Pusher:
         """Send, commit, mirror.
 
         Raises errors.PushFailed (nothing was committed), errors.OutcomeUnknown, errors.LockLost,
-        errors.Halted, errors.StoreUnavailable (before anything was sent).
+        errors.Halted, errors.StoreUnavailable (nothing was committed).  While the lease stands, a
+        store that is away is waited for.
         """
-        scope = lease.scope
+        scope, sync = lease.scope, self._sync
+        patience = Patience(
+            sync.clock, sync.rng, leases.lifetime_s(lease.record.ttl_ms), lease.may_act
+        )
         for _ in range(TRIES):
-            known = await self._head(lease)
-            plan = await self._plan_beside_others(scope, seen)
+            known = await patience.through(lambda: self._head(lease))
+            plan = await patience.through(lambda: self._plan_beside_others(scope, seen))
             await self._guard(scope, plan, allow_deletes=allow_deletes)
             await self.apply_local(scope, plan)
             result = Pushed(held=dict(plan.held))
@@ -200,7 +206,9 @@ class Pusher:
             if not records:
                 return result
             await self._still_ours(scope, records)
-            outcome = await commit(self._sync, self._bases, lease, known, records, uploaded.files)
+            outcome = await patience.through(  # what raises has not sent its commit
+                partial(commit, sync, self._bases, lease, known, records, uploaded.files)
+            )
             if isinstance(outcome, Committed):
                 result.kind = PushKind.COMMITTED
                 result.seq = outcome.known.head.seq

@@ -15,6 +15,7 @@ from swampd.domain.outcomes import Found, Unknown, WriteOutcome
 from swampd.errors import SwampdError
 from swampd.syncing import ledger
 from swampd.syncing.ledger import Intent
+from swampd.syncing.sent import note_sent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from swampd.locking.lease import Lease
     from swampd.ports import Body, Transaction
     from swampd.syncing.context import Sync
+    from swampd.syncing.sent import Sent
 
 AHEAD_S: Final = 10.0
 """An intent says that its request is sent so much later than it is: a batch that is sent in time
@@ -76,7 +78,9 @@ class PlainKeys:
             self._sync.awaited[request] = until
             self._lease.demand()
 
-    async def end(self, ids: Sequence[int], answered: Collection[int]) -> None:
+    async def end(
+        self, ids: Sequence[int], answered: Collection[int], sent: Sequence[Sent] = ()
+    ) -> None:
         """Nobody awaits these any more.  The answered ones are closed; the horizon of the others
         counts from now, for their last bytes may just have left.  Not durable: an intent that
         comes back is only cautious."""
@@ -87,9 +91,10 @@ class PlainKeys:
 
         def work(tx: Transaction) -> None:
             ledger.close_requests(tx, answered)
+            note_sent(tx, sent)
             ledger.restamp_requests(tx, unanswered, now)
 
-        if ids:
+        if ids or sent:
             await self._sync.journal.write(work, durable=False)
 
     def intent(self, kind: str, path: CachePath, wid: Wid, sha256: Sha256 | None) -> Intent:

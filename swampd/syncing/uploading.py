@@ -4,6 +4,9 @@ Only create-only PUTs of paths that no head says anything of touch plain keys he
 change travels as a redo copy, in the head or staged.  *What is sent is what the plan saw*, else the
 path is planned again, and after three tries it is busy.  Keeps S7 (nothing readable is overwritten
 before the head that says so), S12.
+
+A store that is away is waited for while the lease stands; what it has acknowledged is not sent
+again, neither then nor by a later push (`sent.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from swampd.domain import leases
 from swampd.domain.entries import INLINE_LIMIT, INLINE_TOTAL, Entry, Record, Redo
 from swampd.domain.metadata import PayloadMark
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unknown
@@ -22,7 +26,9 @@ from swampd.errors import KeyRefused, StoreUnavailable
 from swampd.indexing import rows
 from swampd.ports import Body, FileRead, ReadProblem
 from swampd.syncing import ledger
-from swampd.syncing.requests import PlainKeys
+from swampd.syncing.patience import Patience
+from swampd.syncing.requests import Plain, PlainKeys
+from swampd.syncing.sent import Sent, all_sent
 from swampd.syncing.survey import LocalFile, local_file
 from swampd.waiting import for_each
 
@@ -87,13 +93,22 @@ class Uploader:
         self._sync = sync
         self._lease = lease
         self._plain = PlainKeys(sync, lease)
+        self._patience = Patience(
+            sync.clock, sync.rng, leases.lifetime_s(lease.record.ttl_ms), lease.may_act
+        )
         self._room = INLINE_TOTAL - inline_used
         self._ahead: dict[CachePath, _Read] = {}
         """What was read before its turn."""
         self._result = Uploaded()
+        self._before: dict[CachePath, Sent] | None = None
+        """What earlier pushes have sent, and no commit has named."""
+        self._sent: list[Sent] = []
+        """What is acknowledged of the batch under way."""
 
     async def upload(self, files: Mapping[CachePath, LocalFile]) -> Uploaded:
         """Send these files, in batches; the result is of all calls.  Raises errors.LockLost."""
+        if self._before is None:
+            self._before = await self._sync.journal.read(all_sent)
         paths = list(files)
         for start in range(0, len(paths), BATCH):
             batch = paths[start : start + BATCH]
@@ -136,7 +151,8 @@ class Uploader:
             self._ahead = await self._sync.threads.io(lambda: self._read_now(small))
             await for_each(items, one, self._sync.store.capabilities.side_by_side)
         finally:
-            await self._plain.end(ids, answered)
+            sent, self._sent = self._sent, []
+            await self._plain.end(ids, answered, sent)
 
     async def _send_item(self, item: _Item, intent: int | None) -> bool:
         """Send one path; True when its batch intent is answered."""
@@ -147,7 +163,7 @@ class Uploader:
         try:
             if intent is not None:
                 return await self._send_fresh(item, body, file, intent)
-            await self._send_redo(item, body, file, None)
+            await self._patience.through(lambda: self._send_redo(item, body, file, None))
         except KeyRefused as error:
             self._refused(item, error)
             return not item.fresh
@@ -206,33 +222,63 @@ class Uploader:
 
     async def _send_fresh(self, item: _Item, body: Body, file: LocalFile, intent: int) -> bool:
         """Create-only PUT; refused with the same bytes: adopt; refused otherwise: redo."""
+        before = await self._sent_before(item.path)
+        if before is not None:
+            await self._take_found(item, body, file, before)
+            return True
         mark = PayloadMark(item.wid, self._lease.epoch, file.content.sha256)
         try:
-            outcome = await self._plain.create(item.path, body, mark, intent)
+            outcome = await self._patience.through(
+                lambda: self._plain.create(item.path, body, mark, intent)
+            )
         except KeyRefused as error:
             self._refused(item, error)
             return True
         if isinstance(outcome, Applied) and outcome.token is not None:
-            self._done(item, file, item.wid, outcome.token, None)
+            self._done_fresh(item, file, item.wid, outcome.token)
             return True
         answered = not isinstance(outcome, Unknown)
-        for _ in range(SENDINGS):
-            plain = await self._plain.look(item.path)
-            if plain is None:
-                again = await self._plain.create_one(item.path, body, mark)
-                if isinstance(again, Applied) and again.token is not None:
-                    self._done(item, file, item.wid, again.token, None)
-                    return answered
-                continue
-            if plain.mark is None:
-                self._result.conflicts[item.path] = ConflictKind.FOREIGN_OBJECT
-            elif plain.mark.sha256 == file.content.sha256:
-                self._done(item, file, plain.mark.wid, plain.token, None)
-            else:
-                await self._send_redo(item, body, file, plain.token)
-            return answered
+        wait = self._patience.begin()
+        while True:
+            plain = await self._patience.through(lambda: self._plain.look(item.path))
+            if plain is not None:
+                await self._take_found(item, body, file, plain)
+                return answered
+            if not await wait.again():
+                break
+            again = await self._patience.through(
+                lambda: self._plain.create_one(item.path, body, mark)
+            )
+            if isinstance(again, Applied) and again.token is not None:
+                self._done_fresh(item, file, item.wid, again.token)
+                return answered
         self._result.failed[item.path] = "the store gave no clear answer"
         return answered
+
+    async def _sent_before(self, path: CachePath) -> Plain | None:
+        """What an earlier push has put at this plain key: as it was answered under this lease,
+        else as a look shows it."""
+        before = (self._before or {}).get(path)
+        if before is None:
+            return None
+        if before.is_under(self._lease):
+            return Plain(before.token, PayloadMark(before.wid, before.epoch, before.sha256))
+        return await self._patience.through(lambda: self._plain.look(path))
+
+    async def _take_found(self, item: _Item, body: Body, file: LocalFile, plain: Plain) -> None:
+        """The plain key of a fresh path holds something already."""
+        if plain.mark is None:
+            self._result.conflicts[item.path] = ConflictKind.FOREIGN_OBJECT
+        elif plain.mark.sha256 == file.content.sha256:
+            self._done_fresh(item, file, plain.mark.wid, plain.token)
+        else:
+            await self._patience.through(lambda: self._send_redo(item, body, file, plain.token))
+
+    def _done_fresh(self, item: _Item, file: LocalFile, wid: Wid, token: Token) -> None:
+        """Its plain key holds the content; that is remembered until a commit names it."""
+        lease, sha256 = self._lease, file.content.sha256
+        self._sent.append(Sent(item.path, wid, sha256, token, lease.epoch, lease.nonce))
+        self._done(item, file, wid, token, None)
 
     # --- a path that the head knows -----------------------------------------------------------
 

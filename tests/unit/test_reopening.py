@@ -16,7 +16,8 @@ from swampd.domain.datastores import CloudEnvironment
 from swampd.domain.health import StoreState
 from swampd.errors import NoLayout, StoreDenied, StoreUnavailable, SwampdError
 from swampd.opening import Located
-from swampd.reopening import ASKED_WITHIN_S, LONGEST_PAUSE_S, Opening, trouble_of
+from swampd.reopening import ASKED_WITHIN_S, LONGEST_PAUSE_S, Opening
+from swampd.waiting import trouble_of
 from tests.sim import loop
 from tests.sim.clock import BEGAN_MS, LoopClock
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from swampd.journal.migrations import m0001_start, m0002_answers
+from swampd.journal.migrations import m0001_start, m0002_answers, m0003_sent
 
-MIGRATIONS: Final[tuple[str, ...]] = (m0001_start.SQL, m0002_answers.SQL)
+MIGRATIONS: Final[tuple[str, ...]] = (m0001_start.SQL, m0002_answers.SQL, m0003_sent.SQL)
 """All steps; their number is the newest version that this daemon knows."""
