@@ -213,6 +213,7 @@ class Workspace:
     async def _look_around(self) -> None:
         if await self.desks.is_anything_open():
             await self._guarded(self.desks.expire_requests(), "expire")
+            await self._guarded(self.desks.abort_uploads(), "abort_uploads")
             await self._guarded(self.desks.find_out_due(), "find_out")
             await self._guarded(self.desks.settle_due(), "settle")
             await self._guarded(self.desks.empty_trash(TRASH_AGE_S), "trash")

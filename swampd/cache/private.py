@@ -132,7 +132,11 @@ class PrivateArea:
             area(self._root, TMP) as directory,
             new_file(directory, name.encode(), 0o600) as (_, sink),
         ):
-            yield str(self._root.location / PRIVATE / TMP / name), sink
+            yield self.location(name), sink
+
+    def location(self, name: str) -> str:
+        """Where `tmp/<name>` is, for whoever reads it by its path."""
+        return str(self._root.location / PRIVATE / TMP / name)
 
     def finish_tmp(self, name: str, mtime_ns: int) -> Stamp:
         """Give `tmp/<name>` its mtime, as near as the file system can; its stamp."""

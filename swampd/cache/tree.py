@@ -32,14 +32,14 @@ from swampd.cache.private import CONFLICTS, TMP, TRASH, PrivateArea, area
 from swampd.cache.problems import place_problem
 from swampd.cache.reading import read_at, read_whole
 from swampd.cache.stamps import kind_of, seen, stamp_of
-from swampd.ports import Above, PlaceProblem
+from swampd.ports import Above, PlaceProblem, SealedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Self
 
-    from swampd.domain.values import CachePath
+    from swampd.domain.values import CachePath, Sha256
     from swampd.ports import FileRead, ReadProblem, ScanRow, Seen, Sink, Stamp
 
 _HELD: Final = 32
@@ -169,6 +169,19 @@ class LocalTree:
     def read(self, path: CachePath, *, keep: bool) -> FileRead | ReadProblem:
         """Read and hash a file, if it holds still; OSError when a sealed copy has no room."""
         return read_at(self._root.parent(path), seal=self._private.sealed if keep else None)
+
+    def seal_tmp(self, name: str, size: int, sha256: Sha256) -> SealedFile:
+        """A finished scratch file as a body."""
+        return SealedFile(self._private.location(name), size, sha256)
+
+    def sealed_part(self, body: SealedFile, start: int, size: int) -> bytes:
+        """A piece of a sealed copy."""
+        with Path(body.location).open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), size, start)
+
+    def drop_sealed(self, body: SealedFile) -> None:
+        """Remove a sealed copy."""
+        self.drop_tmp(Path(body.location).name)
 
     def read_each(
         self, paths: Iterable[CachePath], *, keep: bool

@@ -29,6 +29,8 @@ class StoreCapabilities:
     """`copy_to` is there, and its condition is honoured."""
     side_by_side: int = 8
     """So many requests at a time pay off: a local folder gains nothing from threads in a queue."""
+    most_bytes: int | None = None
+    """It takes no more in one request, nor copies more (None: any)."""
     least_write_interval_s: float = 0.0
     """Least time between two writes of one key (GCS: 1 s); `waiting.Pace` keeps it (L12)."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from swampd.domain.values import CachePath, Sha256
-    from swampd.ports.stores import Body, Sink
+    from swampd.ports.stores import Body, SealedFile, Sink
 
 
 class Kind(Enum):
@@ -160,6 +160,15 @@ class FileTree(Protocol):
 
     def write_tmp(self, name: str, *, x: bool) -> AbstractContextManager[Sink]:
         """A new file `tmp/<name>`, filled through the sink.  Raises OSError (ENOSPC)."""
+
+    def seal_tmp(self, name: str, size: int, sha256: Sha256) -> SealedFile:
+        """`tmp/<name>`, which nobody writes to any more and which holds these bytes, as a body."""
+
+    def sealed_part(self, body: SealedFile, start: int, size: int) -> bytes:
+        """Up to so many bytes of a sealed copy.  Raises OSError."""
+
+    def drop_sealed(self, body: SealedFile) -> None:
+        """Remove a sealed copy if it is there: whoever got it has done with it."""
 
     def finish_tmp(self, name: str, mtime_ns: int) -> Stamp:
         """Give `tmp/<name>` its mtime; its stamp."""

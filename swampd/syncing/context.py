@@ -31,5 +31,7 @@ class Sync:
     pace: Pace
     workspace: str
     """Names this cache in its marker."""
+    uploads: set[tuple[str, str]] = field(default_factory=set, compare=False)
+    """Objects that are being sent in parts now: the uploads' ids, and their keys."""
     awaited: dict[int, float] = field(default_factory=dict, compare=False)
     """Requests on plain keys under way, with the time at which the journal says they are sent."""

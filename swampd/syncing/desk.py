@@ -25,6 +25,7 @@ from swampd.syncing import committing, ledger, local_ledger, mirroring
 from swampd.syncing.asking import Asking
 from swampd.syncing.bases import Bases, check_halts
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
+from swampd.syncing.large import abort_left
 from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller
 from swampd.syncing.pushing import Pushed, Pusher
 from swampd.syncing.rolling import roll_forward
@@ -307,6 +308,10 @@ class Desks:
         await self.expire_requests()
         await roll_forward(self.sync, self.bases, ConflictKeeper(self.sync))
 
+    async def abort_uploads(self) -> None:
+        """Abort what nobody here is sending any more (section 5.4)."""
+        await abort_left(self.sync)
+
     def give_back(self, grant: Grant) -> None:
         """End a grant."""
         self._keeper.give_back(grant)
@@ -315,7 +320,8 @@ class Desks:
 def _is_anything_open(tx: Transaction) -> bool:
     ((found,),) = tx.execute(
         "SELECT EXISTS (SELECT 1 FROM request) OR EXISTS (SELECT 1 FROM commit_intent)"
-        " OR EXISTS (SELECT 1 FROM trash) OR EXISTS (SELECT 1 FROM path_state)"
+        " OR EXISTS (SELECT 1 FROM upload) OR EXISTS (SELECT 1 FROM trash)"
+        " OR EXISTS (SELECT 1 FROM path_state)"
         " OR EXISTS (SELECT 1 FROM remote WHERE pending)"
     )
     return bool(found)

@@ -6,28 +6,31 @@ called swept, only on a definite answer or a look got while nothing of ours coul
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from swampd.domain import heads
 from swampd.domain.entries import Entry, Record, Tombstone
-from swampd.domain.outcomes import Applied, Found
+from swampd.domain.outcomes import Applied
 from swampd.domain.states import ConflictKind
 from swampd.errors import KeyRefused, StoreUnavailable
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.locking.cas import Landed
-from swampd.syncing import ledger, local_ledger
+from swampd.syncing import large, ledger, local_ledger
 from swampd.syncing.committing import drop_staged, settlements
 from swampd.syncing.conflicts import ConflictKeeper
+from swampd.syncing.fetching import STREAM_ABOVE
 from swampd.syncing.ledger import Mirrored
 from swampd.syncing.requests import PlainKeys
 from swampd.syncing.scoping import scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
+    from swampd.domain.outcomes import WriteOutcome
     from swampd.domain.values import CachePath, Scope, Token
     from swampd.locking.lease import Lease
     from swampd.ports import Body, Transaction
@@ -122,17 +125,36 @@ class Mirror:
 
     async def _put(self, path: CachePath, entry: Entry) -> bool:
         """PUT on condition of the expected token; on a refusal read the key and decide."""
-        body = await self._content(entry)
-        if body is None:
-            return False
+        if self._copies(entry):
+            return await self._bring(path, entry, None)
+        async with self._content(entry) as body:
+            return body is not None and await self._bring(path, entry, body)
+
+    def _copies(self, entry: Entry) -> bool:
+        """Is its staged copy so large that the store had better copy it by itself?"""
+        staged = entry.redo is not None and entry.redo.staged is not None
+        large = entry.size > STREAM_ABOVE
+        return staged and large and self._sync.store.capabilities.server_copy
+
+    async def _send(
+        self, path: CachePath, entry: Entry, body: Body | None, expected: Token | None
+    ) -> WriteOutcome:
+        """One sending: of these bytes or (None) of the staged copy, by the store itself."""
         mark = self._plain.mark(entry)
+        if body is None:
+            staged = entry.redo.staged if entry.redo is not None else None
+            return await self._plain.copy(path, staged or entry.wid, mark, expected)
+        if expected is None:
+            return await self._plain.create_one(path, body, mark)
+        return await self._plain.replace(path, body, mark, expected)
+
+    async def _bring(self, path: CachePath, entry: Entry, body: Body | None) -> bool:
+        """Send, on a refusal read the key and decide."""
+        large.check_size(self._sync, self._sync.keys.payload(path), entry.size)
         expected = entry.token
         for _ in range(TRIES):
             sure = await self._plain.is_sure(path)
-            if expected is None:
-                outcome = await self._plain.create_one(path, body, mark)
-            else:
-                outcome = await self._plain.replace(path, body, mark, expected)
+            outcome = await self._send(path, entry, body, expected)
             if isinstance(outcome, Applied) and outcome.token is not None:
                 await self._note(path, entry, outcome.token, sure=sure)
                 return True
@@ -147,16 +169,15 @@ class Mirror:
             expected = plain.token if plain is not None else None
         return False
 
-    async def _content(self, entry: Entry) -> Body | None:
-        """The redo copy's bytes."""
-        if entry.redo is None:
-            return None
-        if entry.redo.inline is not None:
-            return entry.redo.inline
-        if entry.redo.staged is None:
-            return None
-        found = await self._sync.store.get(self._sync.keys.staged(entry.redo.staged))
-        return found.body if isinstance(found, Found) else None
+    @asynccontextmanager
+    async def _content(self, entry: Entry) -> AsyncIterator[Body | None]:
+        """The redo copy's bytes, for the block."""
+        redo = entry.redo
+        if redo is None or redo.staged is None:
+            yield redo.inline if redo is not None else None
+            return
+        async with large.staged_body(self._sync, redo.staged, entry) as body:
+            yield body
 
 
 def end_foreign(tx: Transaction, paths: Iterable[CachePath]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from swampd.domain.metadata import PayloadMark, payload_metadata, read_mark
 from swampd.domain.outcomes import Found, Unknown, WriteOutcome
 from swampd.errors import SwampdError
-from swampd.syncing import ledger
+from swampd.syncing import large, ledger
 from swampd.syncing.ledger import Intent
 from swampd.syncing.sent import note_sent
 
@@ -135,14 +135,17 @@ class PlainKeys:
         """Create-only PUT of a plain key whose intent is journalled by the caller, in a batch."""
         await self._before_sending(request, path)
         key = self._sync.keys.payload(path)
-        return await self._send(self._sync.store.create(key, body, payload_metadata(path, mark)))
+        metadata = payload_metadata(path, mark)
+        return await self._send(large.create(self._sync, self._lease.demand, key, body, metadata))
 
     async def create_one(self, path: CachePath, body: Body, mark: PayloadMark) -> WriteOutcome:
         """Create-only PUT of a plain key."""
         key = self._sync.keys.payload(path)
         return await self._journalled(
             self.intent("put", path, mark.wid, mark.sha256),
-            lambda: self._sync.store.create(key, body, payload_metadata(path, mark)),
+            lambda: large.create(
+                self._sync, self._lease.demand, key, body, payload_metadata(path, mark)
+            ),
         )
 
     async def replace(
@@ -153,6 +156,16 @@ class PlainKeys:
         return await self._journalled(
             self.intent("put", path, mark.wid, mark.sha256),
             lambda: self._sync.store.replace(key, body, token, payload_metadata(path, mark)),
+        )
+
+    async def copy(
+        self, path: CachePath, staged: Wid, mark: PayloadMark, token: Token | None
+    ) -> WriteOutcome:
+        """Copy a staged object on the server, on condition of a token (None: nothing is there)."""
+        source, key = self._sync.keys.staged(staged), self._sync.keys.payload(path)
+        return await self._journalled(
+            self.intent("put", path, mark.wid, mark.sha256),
+            lambda: self._sync.store.copy_to(source, key, token, payload_metadata(path, mark)),
         )
 
     async def delete(self, path: CachePath, wid: Wid, token: Token) -> WriteOutcome:

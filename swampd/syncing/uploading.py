@@ -25,7 +25,7 @@ from swampd.domain.values import CachePath, Token, Wid
 from swampd.errors import KeyRefused, StoreUnavailable
 from swampd.indexing import rows
 from swampd.ports import Body, FileRead, ReadProblem
-from swampd.syncing import ledger
+from swampd.syncing import large, ledger
 from swampd.syncing.patience import Patience
 from swampd.syncing.requests import Plain, PlainKeys
 from swampd.syncing.sent import Sent, all_sent
@@ -160,6 +160,15 @@ class Uploader:
         if read is None:
             return True
         body, file = read
+        try:
+            return await self._send_read(item, body, file, intent)
+        finally:
+            if not isinstance(body, bytes):
+                await self._sync.threads.io(lambda: self._sync.tree.drop_sealed(body))
+
+    async def _send_read(
+        self, item: _Item, body: Body, file: LocalFile, intent: int | None
+    ) -> bool:
         try:
             if intent is not None:
                 return await self._send_fresh(item, body, file, intent)
@@ -303,7 +312,7 @@ class Uploader:
         for _ in range(SENDINGS):
             await self._sync.pace.turn(key)
             self._lease.demand()
-            outcome = await self._sync.store.create(key, body, {})
+            outcome = await large.create(self._sync, self._lease.demand, key, body, {})
             if isinstance(outcome, Applied):
                 return
             found = await self._sync.store.head(key)

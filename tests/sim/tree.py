@@ -36,6 +36,7 @@ from swampd.ports import (
     PlaceProblem,
     ReadProblem,
     ScanRow,
+    SealedFile,
     Seen,
     Stamp,
     Unreadable,
@@ -566,6 +567,18 @@ class SimTree(Disk):
     def hash_trash(self, name: str) -> FileRead | ReadProblem:
         """Read and hash `trash/<name>`."""
         return self._read(f"{_PRIVATE}/trash/{name}", keep=False)
+
+    def seal_tmp(self, name: str, size: int, sha256: Sha256) -> SealedFile:
+        """What is in `tmp/`, by its name there."""
+        return SealedFile(name, size, sha256)
+
+    def sealed_part(self, body: SealedFile, start: int, size: int) -> bytes:
+        """A piece of it."""
+        return bytes(self._area("tmp").entries[body.location].data[start : start + size])
+
+    def drop_sealed(self, body: SealedFile) -> None:
+        """Remove it."""
+        self.drop_tmp(body.location)
 
     def read_conflict(self, place: str) -> FileRead | ReadProblem:
         """Read a conflict copy whole."""

@@ -45,7 +45,7 @@ class Counted:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._store, name)
-        if name in ("name", "capabilities", "close"):
+        if name in ("name", "capabilities", "close", "narrow", "parts"):
             return value
 
         async def counted(*args: Any, **kwargs: Any) -> Any:

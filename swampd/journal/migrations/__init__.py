@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from swampd.journal.migrations import m0001_start, m0002_answers, m0003_sent
+from swampd.journal.migrations import m0001_start, m0002_answers, m0003_sent, m0004_upload
 
-MIGRATIONS: Final[tuple[str, ...]] = (m0001_start.SQL, m0002_answers.SQL, m0003_sent.SQL)
+MIGRATIONS: Final[tuple[str, ...]] = (
+    m0001_start.SQL,
+    m0002_answers.SQL,
+    m0003_sent.SQL,
+    m0004_upload.SQL,
+)
 """All steps; their number is the newest version that this daemon knows."""

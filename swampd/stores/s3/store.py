@@ -52,6 +52,8 @@ T = TypeVar("T")
 
 THREADS: Final = 64
 """More side by side gain nothing in one process."""
+MOST_BYTES: Final = 5 * 1024**3
+"""S3 takes no larger body in one PUT, and copies no larger object in one request."""
 _EXACT: Final = tuple(f"{CONTROL}/{area}" for area in ("locks/", "heads/", "layout.json", "probe/"))
 
 
@@ -71,7 +73,10 @@ class S3Store:
         self._parts = Parts(self._control, settings, faults)
         self._payload = Payload(settings, self._chain, faults)
         self._capabilities = StoreCapabilities(
-            conditional_delete=True, server_copy=True, side_by_side=threads
+            conditional_delete=True,
+            server_copy=True,
+            side_by_side=threads,
+            most_bytes=MOST_BYTES,
         )
         self._writes_parts = True
 

@@ -1,0 +1,175 @@
+"""Contents too large to hold in memory: in parts, copied on the server, never other bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swampd.domain.values import CachePath
+from swampd.errors import BadRequest, StoreUnavailable
+from swampd.ports import Lacking
+from swampd.syncing import large
+from tests.places.choice import bucket_only, on_each
+from tests.servers.access_log import read_log
+from tests.workspace.machines import Machine, machine, two_machines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swampd.ports import PartStore
+    from tests.places.bucket import BucketPlace
+    from tests.places.place import Place
+
+SIZE = 17 * 1024 * 1024 + 5
+PATH = "data/disk.img"
+
+
+def content(seed: int) -> bytes:
+    return hashlib.shake_128(b"%d" % seed).digest(SIZE)
+
+
+def scratch(one: Machine) -> list[str]:
+    return [file.name for file in (one.cache / ".swampd/tmp").iterdir()]
+
+
+async def uploads(one: Machine) -> list[Any]:
+    return await one.workspace.ports.journal.read(
+        lambda tx: list(tx.execute("SELECT upload, key FROM upload"))
+    )
+
+
+def parts_on_server(place: BucketPlace) -> list[Any]:
+    return place.client.list_multipart_uploads(Bucket=place.bucket).get("Uploads", [])
+
+
+@on_each
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_large_file_travels_and_is_replaced(tmp_path: Path, place: Place, copies: bool) -> None:  # noqa: FBT001
+    async def main() -> None:
+        async with two_machines(tmp_path, place) as (a, b):
+            if not copies and a.store.parts is not None:
+                a.store.narrow(Lacking(server_copy=True))
+            for seed in (1, 2):
+                a.write(PATH, content(seed))
+                await a.push()
+                assert place.read(PATH) == content(seed)
+                await b.pull()
+                assert (b.cache / PATH).read_bytes() == content(seed)
+            assert scratch(a) == scratch(b) == []
+            assert await uploads(a) == []
+
+    asyncio.run(main())
+
+
+@bucket_only
+def test_a_large_file_is_sent_in_parts_and_copied_on_the_server(
+    tmp_path: Path, place: BucketPlace
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            a.write(PATH, content(1))
+            await a.push()
+            sent = [
+                row
+                for row in read_log(place._log.read_bytes())
+                if row.bucket == place.bucket and "partNumber" in row.query
+            ]
+            assert len(sent) == -(-SIZE // large.PART)
+            assert parts_on_server(place) == []
+            a.write(PATH, content(2))
+            await a.push()
+            assert a.store.operations["copy_to"] == 1
+            assert a.store.operations["replace"] < 10
+
+    asyncio.run(main())
+
+
+@bucket_only
+def test_what_is_sent_is_what_was_hashed(
+    tmp_path: Path, place: BucketPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            real = a.workspace.ports.tree.sealed_part
+
+            def other_bytes(body: Any, start: int, size: int) -> bytes:
+                return bytes(byte ^ (start > 0) for byte in real(body, start, size)[:size])
+
+            monkeypatch.setattr(a.workspace.ports.tree, "sealed_part", other_bytes)
+            a.write(PATH, content(1))
+            with pytest.raises(BadRequest, match="not what was hashed"):
+                await a.push()
+            assert place.find(PATH) is None
+            assert scratch(a) == []
+            await a.workspace.desks.abort_uploads()
+            assert (parts_on_server(place), await uploads(a)) == ([], [])
+            monkeypatch.undo()
+            await a.push()
+            assert place.read(PATH) == content(1)
+
+    asyncio.run(main())
+
+
+class Interrupted:
+    """Parts whose completion never comes to an answer; `lands`: it lands all the same."""
+
+    def __init__(self, parts: PartStore, *, lands: bool) -> None:
+        self._parts = parts
+        self._lands = lands
+        self.begin, self.send, self.abort = parts.begin, parts.send, parts.abort
+
+    async def complete(self, key: Any, upload: str, parts: Any) -> Any:
+        if self._lands:
+            await self._parts.complete(key, upload, parts)
+        raise StoreUnavailable("the daemon died here", "")
+
+
+@bucket_only
+@pytest.mark.parametrize("lands", [True, False])
+def test_an_upload_that_a_crash_left_is_aborted(
+    tmp_path: Path,
+    place: BucketPlace,
+    monkeypatch: pytest.MonkeyPatch,
+    lands: bool,  # noqa: FBT001
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            store, key = a.store._store, a.workspace.ports.keys.payload
+            body = tmp_path / "body"
+            body.write_bytes(content(3))
+            sealed = a.workspace.ports.tree.seal_tmp("x", SIZE, sha(body))
+            monkeypatch.setattr(
+                a.workspace.ports.tree, "sealed_part", lambda _, at, size: part(body, at, size)
+            )
+            broken = Interrupted(store.parts, lands=lands)
+            monkeypatch.setattr(type(store), "parts", property(lambda _: broken))
+            with pytest.raises(StoreUnavailable):
+                await large.create(
+                    a.workspace.desks.sync,
+                    lambda: None,
+                    key(CachePath("data/f")),
+                    sealed,
+                    {"a": "b"},
+                )
+            monkeypatch.undo()
+            assert len(await uploads(a)) == 1
+        assert len(parts_on_server(place)) == (0 if lands else 1)
+        async with machine(tmp_path, "a", place) as a:
+            assert await a.workspace.desks.is_anything_open()
+            await a.workspace.desks.abort_uploads()
+            assert (parts_on_server(place), await uploads(a)) == ([], [])
+            assert not await a.workspace.desks.is_anything_open()
+        assert place.find("data/f") == (content(3) if lands else None)
+
+    asyncio.run(main())
+
+
+def part(body: Path, start: int, size: int) -> bytes:
+    return body.read_bytes()[start : start + size]
+
+
+def sha(body: Path) -> Any:
+    return hashlib.sha256(body.read_bytes()).hexdigest()
