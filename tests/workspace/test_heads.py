@@ -19,6 +19,7 @@ from swampd.domain.values import CachePath, Epoch, Nonce, Scope, Wid
 from swampd.errors import DamagedObject, LockLost, StoreUnavailable
 from swampd.indexing import ledger, rows
 from swampd.indexing.writing import HeadWriter
+from swampd.workspace import Asker
 from tests.places.place import MANIFESTS
 from tests.workspace.machines import machine
 
@@ -222,7 +223,7 @@ async def declared_only(one: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(HeadWriter, "create_child", stop)
         with pytest.raises(StoreUnavailable):
-            await one.workspace.lock(["data/a"], one.asker)
+            await one.workspace.lock(["data/a"], Asker(one.owner, wait_s=0.0))
     await one.until_free(CHILD)
     await one.until_free(Scope("data"))
 
@@ -323,7 +324,7 @@ def test_a_first_head_that_another_created_meanwhile_is_taken_at_the_next_try(
 
             once_after_get(b, "/manifests/", create)
             with pytest.raises(StoreUnavailable, match="created meanwhile"):
-                await b.workspace.lock(["data/a"], b.asker)
+                await b.workspace.lock(["data/a"], Asker(b.owner, wait_s=0.0))
             await b.workspace.release(await b.workspace.lock(["data/a"], b.asker))
 
     asyncio.run(main())
