@@ -74,7 +74,7 @@ class Asking:
                 elif not passes(error):
                     raise
                 goes_on = not mine or error is not lapse
-                if goes_on and wait is not None and await wait.again():
+                if goes_on and wait is not None and await wait.again(error):
                     continue
                 if lapse is None:
                     raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from swampd.errors import SwampdError
+from swampd.errors import StoreUnavailable, SwampdError
 from swampd.waiting import passes
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Patience:
             try:
                 return await work()
             except SwampdError as error:
-                if not passes(error) or not await wait.again():
+                if not passes(error) or not await wait.again(error):
                     raise
 
     def begin(self, told_within_s: float = 0.0) -> Wait:
@@ -53,13 +53,14 @@ class Patience:
         """
         return Wait(self, told_within_s)
 
-    async def pause(self, began: float, pause_s: float) -> bool:
+    async def pause(self, began: float, pause_s: float, asked_s: float) -> bool:
         """One pause of a wait that began then; False, at once, when the time is over."""
         left = began + self._most_s - self._clock.now()
         if self._spent or left <= 0 or not self._may_go_on():
             self._spent = True
             return False
-        await self._clock.sleep(min(self._rng.uniform(pause_s / 2, pause_s), left))
+        pause = asked_s + self._rng.uniform(pause_s / 2, pause_s)
+        await self._clock.sleep(min(pause, left))
         return True
 
     def now(self) -> float:
@@ -77,9 +78,11 @@ class Wait:
         self._began: float | None = None
         self._pause_s = FIRST_PAUSE_S
 
-    async def again(self) -> bool:
-        """Pause before the next try; False when there is to be none."""
+    async def again(self, error: SwampdError | None = None) -> bool:
+        """Pause before the next try, at least as long as the store asks for; False when there is
+        to be none."""
         if self._began is None:
             self._began = max(self._first, self._patience.now() - self._told_within_s)
         pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, LONGEST_PAUSE_S)
-        return await self._patience.pause(self._began, pause_s)
+        asked_s = error.retry_after_s if isinstance(error, StoreUnavailable) else None
+        return await self._patience.pause(self._began, pause_s, asked_s or 0.0)
