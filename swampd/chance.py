@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from os import urandom
 from random import SystemRandom  # noqa: TID251 - here chance becomes a port
-from uuid import uuid4
 
 
 class SystemRng:
@@ -14,7 +14,7 @@ class SystemRng:
 
     def uuid(self) -> str:
         """A fresh id of 32 hex digits."""
-        return uuid4().hex
+        return urandom(16).hex()
 
     def uniform(self, low: float, high: float) -> float:
         """A number between."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from swampd.cache.opening import Directory
-    from swampd.ports import FileRead, ReadProblem, Seen, Sink, Stamp
+    from swampd.ports import FileRead, ReadProblem, Scratch, Seen, Sink, Stamp
 
 TMP: Final = "tmp"
 TRASH: Final = "trash"
@@ -116,13 +116,22 @@ class PrivateArea:
             base = encoded(name)
             with suppress(FileNotFoundError):
                 os.unlink(base, dir_fd=directory)
-            mode = 0o777 if x else 0o666
-            with new_file(directory, base, mode) as (descriptor, sink):
-                given = os.fstat(descriptor).st_mode
-                if x and not given & S_IXUSR:
-                    # A umask that takes the owner's bit would look like a change of the user's.
-                    os.fchmod(descriptor, (given | S_IXUSR) & 0o777)
+            with new_file(directory, base, _mode(x=x)) as (descriptor, sink):
+                _let_execute(descriptor, x=x)
                 yield sink
+
+    def write_each_tmp(self, files: Iterable[Scratch]) -> Iterator[Stamp]:
+        """New files `tmp/<name>`, whole and dated; the area stays open from one to the next."""
+        with area(self._root, TMP) as directory:
+            for file in files:
+                try:
+                    stamp = _written(directory, file)
+                except (FileExistsError, FileNotFoundError):
+                    # A crash left the name there, or a user has removed the area.
+                    with self.write_tmp(file.name, x=file.x) as sink:
+                        sink(file.data)
+                    stamp = self.finish_tmp(file.name, file.mtime_ns)
+                yield stamp
 
     @contextmanager
     def sealed(self) -> Iterator[tuple[str, Sink]]:
@@ -140,14 +149,12 @@ class PrivateArea:
 
     def finish_tmp(self, name: str, mtime_ns: int) -> Stamp:
         """Give `tmp/<name>` its mtime, as near as the file system can; its stamp."""
-        # The head's mtime is another machine's word: keep within what utimensat takes.
-        wanted = max(-(2**63), min(mtime_ns, 2**63 - 1))
         with area(self._root, TMP) as directory:
             base = encoded(name)
             before = os.stat(base, dir_fd=directory, follow_symlinks=False)
             os.utime(
                 base,
-                ns=(before.st_atime_ns, wanted),
+                ns=(before.st_atime_ns, _mtime(mtime_ns)),
                 dir_fd=directory,
                 follow_symlinks=False,
             )
@@ -274,6 +281,33 @@ def new_file(directory: int, name: bytes, mode: int) -> Iterator[tuple[int, Sink
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
             raise
+
+
+def _written(directory: int, file: Scratch) -> Stamp:
+    """One whole file, in as few calls as can be."""
+    with new_file(directory, encoded(file.name), _mode(x=file.x)) as (descriptor, sink):
+        _let_execute(descriptor, x=file.x)
+        sink(file.data)
+        before = os.fstat(descriptor)
+        os.utime(descriptor, ns=(before.st_atime_ns, _mtime(file.mtime_ns)))
+        return stamp_of(os.fstat(descriptor))
+
+
+def _mode(*, x: bool) -> int:
+    return 0o777 if x else 0o666
+
+
+def _let_execute(descriptor: int, *, x: bool) -> None:
+    """A umask that takes the owner's bit would look like a change of the user's."""
+    if x:
+        given = os.fstat(descriptor).st_mode
+        if not given & S_IXUSR:
+            os.fchmod(descriptor, (given | S_IXUSR) & 0o777)
+
+
+def _mtime(mtime_ns: int) -> int:
+    """The head's mtime is another machine's word: keep within what utimensat takes."""
+    return max(-(2**63), min(mtime_ns, 2**63 - 1))
 
 
 @contextmanager

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from swampd.domain.values import CachePath, Sha256
-    from swampd.ports import FileRead, ReadProblem, ScanRow, Seen, Sink, Stamp
+    from swampd.ports import FileRead, ReadProblem, ScanRow, Scratch, Seen, Sink, Stamp
 
 _HELD: Final = 32
 """Reads of so many files are held before they are handed out."""
@@ -287,6 +287,10 @@ class LocalTree:
     def finish_tmp(self, name: str, mtime_ns: int) -> Stamp:
         """Give `tmp/<name>` its mtime; its stamp."""
         return self._private.finish_tmp(name, mtime_ns)
+
+    def write_each_tmp(self, files: Iterable[Scratch]) -> Iterator[Stamp]:
+        """New files in `tmp/`, whole and with their mtimes; their stamps, in order."""
+        return self._private.write_each_tmp(files)
 
     def drop_tmp(self, name: str) -> None:
         """Remove `tmp/<name>` if it is there."""

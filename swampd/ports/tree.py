@@ -71,6 +71,15 @@ class NotUtf8:
 ScanRow = Seen | Unreadable | NotUtf8
 
 
+class Scratch(msgspec.Struct, frozen=True):
+    """A whole file for `tmp/<name>`."""
+
+    name: str
+    data: bytes
+    x: bool
+    mtime_ns: int
+
+
 class ReadProblem(Enum):
     """Why a file's bytes could not be had whole."""
 
@@ -172,6 +181,10 @@ class FileTree(Protocol):
 
     def finish_tmp(self, name: str, mtime_ns: int) -> Stamp:
         """Give `tmp/<name>` its mtime; its stamp."""
+
+    def write_each_tmp(self, files: Iterable[Scratch]) -> Iterator[Stamp]:
+        """`write_tmp` and `finish_tmp` for each, in order; many small ones cost less.  Raises
+        OSError (ENOSPC): the one whose turn it is is not there."""
 
     def drop_tmp(self, name: str) -> None:
         """Remove `tmp/<name>` if it is there."""

@@ -12,17 +12,21 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from swampd.domain.outcomes import Found, Missing
 from swampd.domain.states import PathState
 from swampd.errors import KeyRefused, LowSpace, StoreDenied, StoreUnavailable
+from swampd.ports import Scratch
 from swampd.syncing.patience import Patience
 from swampd.waiting import for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from swampd.domain.entries import Entry
-    from swampd.domain.values import CachePath
+    from swampd.domain.outcomes import Mismatch
+    from swampd.domain.values import CachePath, RemoteKey, Token
     from swampd.ports import Sink, Stamp
     from swampd.syncing.context import Sync
 
@@ -31,10 +35,12 @@ PATIENCE_S: Final = 30.0
 """So long downloads wait for a store that went away in the middle of them."""
 STREAM_ABOVE: Final = 16 * 1024 * 1024
 """Contents of more bytes are never held in memory."""
+TOGETHER: Final = 32
+TOGETHER_BYTES: Final = 1024 * 1024
+"""So many contents, or so many bytes of them, are written in one go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True):
     """A verified download in `tmp/<name>`, ready to be placed."""
 
     path: CachePath
@@ -53,6 +59,125 @@ class Fetch:
     held: dict[CachePath, PathState] = field(default_factory=dict)
     failed: dict[CachePath, str] = field(default_factory=dict)
     """Why the store did not give them."""
+
+
+async def fetch(
+    sync: Sync, entries: Mapping[CachePath, Entry], patience: Patience | None = None
+) -> Fetch:
+    """Download these contents to `tmp/`, each verified by size and sha256.
+
+    What the store did not give is in `failed`; one that is away is waited for first, with this
+    patience.  Raises errors.LowSpace when the disk is full.
+    """
+    waiting = patience or Patience(sync.clock, sync.rng, PATIENCE_S)
+    result = Fetch()
+    landing = _Landing(sync, result)
+    full: list[LowSpace] = []
+
+    async def one(path: CachePath) -> None:
+        if full:
+            return
+        try:
+            await waiting.through(lambda: _fetch_one(sync, path, entries[path], landing))
+        except (StoreUnavailable, StoreDenied, KeyRefused) as error:
+            result.failed[path] = error.summary
+        except LowSpace as error:
+            full.append(error)
+
+    await for_each(entries, one, sync.store.capabilities.side_by_side)
+    try:
+        await landing.write()
+    except LowSpace as error:
+        full.append(error)
+    if full:
+        names = [ready.name for ready in result.ready.values()]
+        await sync.threads.io(lambda: _drop(sync, names))
+        raise full[0]
+    return result
+
+
+def _drop(sync: Sync, names: Iterable[str]) -> None:
+    for name in names:
+        sync.tree.drop_tmp(name)
+
+
+async def _fetch_one(sync: Sync, path: CachePath, entry: Entry, landing: _Landing) -> None:
+    """Get a content, from the head, a staged copy or the plain key, and hand it to the landing."""
+    redo = entry.redo
+    if redo is not None and redo.inline is not None:
+        await landing.take(path, entry, redo.inline)
+        return
+    key, token = sync.keys.payload(path), entry.token
+    if redo is not None and redo.staged is not None:
+        key, token = sync.keys.staged(redo.staged), None
+    if entry.size > STREAM_ABOVE:
+        await _stream(sync, key, token, (path, entry), landing.result)
+        return
+    found = await sync.store.get(key, if_token=token)
+    if isinstance(found, Found):
+        await landing.take(path, entry, found.body)
+    else:
+        landing.result.held[path] = _problem(found)
+
+
+def _problem(found: Found | Missing | Mismatch) -> PathState:
+    """What a path is in when this is what the store says of its object."""
+    return PathState.MISSING if isinstance(found, Missing) else PathState.UNSETTLED
+
+
+def _no_room(path: CachePath, entry: Entry, error: OSError) -> LowSpace:
+    return LowSpace(
+        f"the cache could not take {entry.size} bytes of {path}: {error.strerror}",
+        "free some space, then pull again; nothing was changed",
+        path=path,
+    )
+
+
+# --- small contents -----------------------------------------------------------------------------
+
+
+class _Landing:
+    """Contents that have come: held until there are enough to be written in one go."""
+
+    def __init__(self, sync: Sync, result: Fetch) -> None:
+        self.result = result
+        self._sync = sync
+        self._waiting: list[tuple[CachePath, Entry, bytes]] = []
+        self._bytes = 0
+
+    async def take(self, path: CachePath, entry: Entry, body: bytes) -> None:
+        """One more; one that is not what its entry says is not written.  Raises errors.LowSpace."""
+        self._waiting.append((path, entry, body))
+        self._bytes += len(body)
+        if len(self._waiting) >= TOGETHER or self._bytes >= TOGETHER_BYTES:
+            await self.write()
+
+    async def write(self) -> None:
+        """Verify and write what waits.  Raises errors.LowSpace."""
+        taken, self._waiting, self._bytes = self._waiting, [], 0
+        if taken:
+            await self._sync.threads.io(lambda: self._write(taken))
+
+    def _write(self, taken: list[tuple[CachePath, Entry, bytes]]) -> None:
+        good: list[tuple[CachePath, Entry, Scratch]] = []
+        for path, entry, body in taken:
+            if len(body) == entry.size and hashlib.sha256(body).hexdigest() == entry.sha256:
+                file = Scratch(self._sync.rng.uuid(), body, entry.x, entry.mtime_ns)
+                good.append((path, entry, file))
+            else:
+                self.result.held[path] = PathState.UNSETTLED
+        stamps = self._sync.tree.write_each_tmp(file for _, _, file in good)
+        for path, entry, file in good:
+            try:
+                stamp = next(stamps)
+            except OSError as error:
+                raise _no_room(path, entry, error) from error
+            self.result.ready[path] = Fetched(
+                path, entry, file.name, stamp, file.data[:POINTER_BYTES]
+            )
+
+
+# --- large contents -----------------------------------------------------------------------------
 
 
 class _Intake:
@@ -76,52 +201,23 @@ class _Intake:
         return self._hash.hexdigest()
 
 
-async def fetch(
-    sync: Sync, entries: Mapping[CachePath, Entry], patience: Patience | None = None
-) -> Fetch:
-    """Download these contents to `tmp/`, each verified by size and sha256.
-
-    What the store did not give is in `failed`; one that is away is waited for first, with this
-    patience.  Raises errors.LowSpace when the disk is full.
-    """
-    waiting = patience or Patience(sync.clock, sync.rng, PATIENCE_S)
-    result = Fetch()
-    full: list[LowSpace] = []
-
-    async def one(path: CachePath) -> None:
-        if full:
-            return
-        try:
-            await waiting.through(lambda: _fetch_one(sync, path, entries[path], result))
-        except (StoreUnavailable, StoreDenied, KeyRefused) as error:
-            result.failed[path] = error.summary
-        except LowSpace as error:
-            full.append(error)
-
-    await for_each(entries, one, sync.store.capabilities.side_by_side)
-    if full:
-        names = [ready.name for ready in result.ready.values()]
-        await sync.threads.io(lambda: _drop(sync, names))
-        raise full[0]
-    return result
-
-
-def _drop(sync: Sync, names: list[str]) -> None:
-    for name in names:
-        sync.tree.drop_tmp(name)
-
-
-async def _fetch_one(sync: Sync, path: CachePath, entry: Entry, result: Fetch) -> None:
-    name = sync.rng.uuid()
+async def _stream(
+    sync: Sync,
+    key: RemoteKey,
+    token: Token | None,
+    wanted: tuple[CachePath, Entry],
+    result: Fetch,
+) -> None:
+    """Get a content that is not held in memory: it goes into its file as it comes."""
+    (path, entry), name = wanted, sync.rng.uuid()
     try:
-        intake, problem = await _take_in(sync, path, entry, name)
+        with sync.tree.write_tmp(name, x=entry.x) as sink:
+            intake = _Intake(sink)
+            found = await sync.store.get(key, if_token=token, sink=intake)
     except OSError as error:
         await sync.threads.io(lambda: sync.tree.drop_tmp(name))
-        raise LowSpace(
-            f"the cache could not take {entry.size} bytes of {path}: {error.strerror}",
-            "free some space, then pull again; nothing was changed",
-            path=path,
-        ) from error
+        raise _no_room(path, entry, error) from error
+    problem = None if isinstance(found, Found) else _problem(found)
     if problem is None and (intake.sha256 != entry.sha256 or intake.size != entry.size):
         problem = PathState.UNSETTLED
     if problem is not None:
@@ -130,34 +226,3 @@ async def _fetch_one(sync: Sync, path: CachePath, entry: Entry, result: Fetch) -
         return
     stamp = await sync.threads.io(lambda: sync.tree.finish_tmp(name, entry.mtime_ns))
     result.ready[path] = Fetched(path, entry, name, stamp, intake.head)
-
-
-async def _take_in(
-    sync: Sync, path: CachePath, entry: Entry, name: str
-) -> tuple[_Intake, PathState | None]:
-    """Bring the content into `tmp/<name>`: from the head, from a staged copy or the plain key."""
-    redo = entry.redo
-    if redo is not None and redo.inline is not None:
-        inline = redo.inline
-        return await sync.threads.io(lambda: _write(sync, name, entry, inline)), None
-    key, token = sync.keys.payload(path), entry.token
-    if redo is not None and redo.staged is not None:
-        key, token = sync.keys.staged(redo.staged), None
-    if entry.size > STREAM_ABOVE:
-        with sync.tree.write_tmp(name, x=entry.x) as sink:
-            intake = _Intake(sink)
-            found = await sync.store.get(key, if_token=token, sink=intake)
-    else:
-        found = await sync.store.get(key, if_token=token)
-        data = found.body if isinstance(found, Found) else b""
-        intake = await sync.threads.io(lambda: _write(sync, name, entry, data))
-    if isinstance(found, Found):
-        return intake, None
-    return intake, PathState.MISSING if isinstance(found, Missing) else PathState.UNSETTLED
-
-
-def _write(sync: Sync, name: str, entry: Entry, data: bytes) -> _Intake:
-    with sync.tree.write_tmp(name, x=entry.x) as sink:
-        intake = _Intake(sink)
-        intake(data)
-    return intake

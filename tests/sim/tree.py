@@ -36,6 +36,7 @@ from swampd.ports import (
     PlaceProblem,
     ReadProblem,
     ScanRow,
+    Scratch,
     SealedFile,
     Seen,
     Stamp,
@@ -624,6 +625,13 @@ class SimTree(Disk):
         node.mtime, node.ctime = mtime_ns, self._now()
         self._dirty[id(node)] = node
         return _stamp(node)
+
+    def write_each_tmp(self, files: Iterable[Scratch]) -> Iterator[Stamp]:
+        """Write and date each."""
+        for file in files:
+            with self.write_tmp(file.name, x=file.x) as sink:
+                sink(file.data)
+            yield self.finish_tmp(file.name, file.mtime_ns)
 
     def drop_tmp(self, name: str) -> None:
         """Remove `tmp/<name>` if it is there."""

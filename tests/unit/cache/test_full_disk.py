@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from swampd.cache.tree import LocalTree
-from swampd.ports import PlaceProblem
+from swampd.ports import PlaceProblem, Scratch
 from tests.unit.cache.conftest import DiskUser, World
 
 if TYPE_CHECKING:
@@ -43,6 +43,21 @@ def test_a_full_disk_is_raised_by_the_sink_and_the_half_file_is_gone(small: Path
         assert caught.value.errno == errno.ENOSPC
         assert tree.stat_tmp("n") is None
         assert tree.free_bytes() == before > 0
+
+
+def test_a_full_disk_ends_a_batch_of_scratch_files_at_the_one_that_has_no_room(
+    small: Path,
+) -> None:
+    with LocalTree(small) as tree:
+        files = [
+            Scratch("a", b"data", x=False, mtime_ns=1),
+            Scratch("b", b"x" * 10**5, x=False, mtime_ns=1),
+        ]
+        stamps = tree.write_each_tmp(files)
+        assert next(stamps).size == 4
+        with pytest.raises(OSError, match="No space"):
+            next(stamps)
+        assert DiskUser(small).private_files() == {".swampd/tmp/a": b"data"}
 
 
 def test_a_placement_without_room_for_its_parents_is_no_space(small: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from swampd.cache import reading
 from swampd.cache.tree import LocalTree
 from swampd.domain.values import CachePath
-from swampd.ports import FileRead, Kind, ReadProblem
+from swampd.ports import FileRead, Kind, ReadProblem, Scratch, Seen
 from tests.sim.tree import SimTree
 from tests.unit.cache.conftest import DiskUser, User, World, sim_tree
 
@@ -115,3 +115,35 @@ def test_one_that_is_removed_meanwhile_is_gone_and_the_others_are_read(
         world.user.write(f"d/{name}", name.encode())
     before_reading(world, monkeypatch, "d/b", lambda user: user.delete("d/b"))
     assert bodies(world, "d/a", "d/b", "d/c") == [b"a", ReadProblem.GONE, b"c"]
+
+
+# --- scratch files ----------------------------------------------------------------------------
+
+
+def scratch(number: int, *, x: bool = False) -> Scratch:
+    return Scratch(f"n{number}", b"%d" % number, x, 1_000_000_000 + number * 1_000_000)
+
+
+def test_scratch_files_are_whole_dated_and_stamped(world: World) -> None:
+    files = [scratch(number, x=number % 2 == 1) for number in range(40)]
+    stamps = list(world.tree.write_each_tmp(files))
+    for file, stamp in zip(files, stamps, strict=True):
+        assert (stamp.size, stamp.mtime_ns, stamp.x) == (len(file.data), file.mtime_ns, file.x)
+        assert world.tree.stat_tmp(file.name) == Seen(f"tmp/{file.name}", Kind.FILE, stamp)
+    assert world.user.private_files() == {f".swampd/tmp/{file.name}": file.data for file in files}
+
+
+def test_scratch_files_take_the_place_of_leftovers(world: World) -> None:
+    world.stage("n1", b"old and long")
+    list(world.tree.write_each_tmp([scratch(0), scratch(1)]))
+    assert world.user.private_files() == {".swampd/tmp/n0": b"0", ".swampd/tmp/n1": b"1"}
+
+
+def test_the_area_is_made_again_when_a_user_removes_it_between_two_scratch_files(
+    world: World,
+) -> None:
+    stamps = world.tree.write_each_tmp([scratch(0), scratch(1), scratch(2)])
+    next(stamps)
+    world.user.delete(".swampd")
+    assert [stamp.mtime_ns for stamp in stamps] == [scratch(1).mtime_ns, scratch(2).mtime_ns]
+    assert world.user.private_files() == {".swampd/tmp/n1": b"1", ".swampd/tmp/n2": b"2"}
