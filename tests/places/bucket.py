@@ -20,7 +20,7 @@ from swampd.stores.s3.store import S3Store
 from tests.places.place import NOBODYS, Place
 from tests.servers.access_log import read_log
 from tests.servers.clients import REGION, SECRET, s3_client
-from tests.servers.refusals import SLOW_DOWN, Denial, Match
+from tests.servers.refusals import GONE, Denial, Match
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,7 +107,7 @@ class BucketPlace(Place):
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        self._server.deny(Denial(Match(path=f"^/{self.bucket}(/|$)"), SLOW_DOWN))
+        self._server.deny(Denial(Match(path=f"^/{self.bucket}(/|$)"), GONE))
         try:
             yield
         finally:

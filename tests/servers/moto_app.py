@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from werkzeug.test import run_wsgi_app
 from tests.servers.access_log import COPY_SOURCE, Logged, access_key, bucket_and_key, conditions
 from tests.servers.conditions import Promises, allow_copy
 from tests.servers.moto_settings import DENIALS, LOG_VARIABLE
-from tests.servers.refusals import Asked, Denial, Refusal, Refused
+from tests.servers.refusals import GONE, Asked, Denial, Refusal, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,6 +52,10 @@ class Gate:
         headers = _headers(environ)
         asked = Asked(environ["REQUEST_METHOD"], unquote(path), query, access_key(headers))
         refusal = next((one.refusal for one in self._denials if one.match.fits(asked)), None)
+        if refusal == GONE:
+            environ["gunicorn.socket"].shutdown(socket.SHUT_RDWR)
+            start_response("204 No Content", [])
+            return []
         with self._lock:
             refusal = refusal or self._unmet(environ, headers)
             if refusal:

@@ -80,6 +80,8 @@ class Denial(msgspec.Struct, frozen=True):
     refusal: Refusal
 
 
+GONE: Final = Refusal(0, "Gone")
+"""No answer: the connection ends."""
 EXPIRED_TOKEN: Final = Refusal(400, "ExpiredToken", "The provided token has expired.")
 ACCESS_DENIED: Final = Refusal(403, "AccessDenied", "Access Denied")
 OBJECT_LOCKED: Final = Refusal(

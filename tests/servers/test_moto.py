@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import HTTPClientError
 
 from tests.servers.access_log import count
 from tests.servers.clients import BUCKET, refusal, s3_client
@@ -13,6 +14,7 @@ from tests.servers.moto import MotoServer
 from tests.servers.refusals import (
     ACCESS_DENIED,
     EXPIRED_TOKEN,
+    GONE,
     OBJECT_LOCKED,
     SKEWED,
     Denial,
@@ -165,3 +167,13 @@ def test_a_server_that_is_gone_says_so(tmp_path: Path) -> None:
     server.close()
     with pytest.raises(RuntimeError, match="moto does not serve"):
         server.deny()
+
+
+def test_who_is_denied_the_server_gets_no_answer(moto: MotoServer) -> None:
+    client = s3_client(moto.url)
+    moto.deny(Denial(Match(path=f"^/{BUCKET}/gone"), GONE))
+    with pytest.raises(HTTPClientError):
+        client.head_object(Bucket=BUCKET, Key="gone")
+    client.put_object(Bucket=BUCKET, Key="there", Body=b"1")
+    moto.deny()
+    assert refusal(lambda: client.head_object(Bucket=BUCKET, Key="gone"))[0] == 404

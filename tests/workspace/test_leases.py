@@ -75,7 +75,7 @@ def test_nothing_is_sent_under_a_lease_that_is_being_given_back(
                     if lease.going:
                         sent_while_going.append(key)
                     begun.set()
-                    await a.workspace.ports.clock.sleep(0.1)
+                    await a.workspace.ports.clock.sleep(0.5)
 
             intercept(a, "create", slow)
             for number in range(200):

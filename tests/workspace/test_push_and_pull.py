@@ -20,6 +20,7 @@ from swampd.reporting import report
 from swampd.syncing import ledger, local_ledger
 from swampd.syncing.pushing import PushKind
 from swampd.syncing.requests import PlainKeys
+from tests.places.choice import folder_only
 from tests.workspace.machines import machine, shown
 
 if TYPE_CHECKING:
@@ -230,6 +231,7 @@ def test_an_edit_that_is_taken_back_meanwhile_is_not_sent(
 # --- a key that the store refuses ---------------------------------------------------------------
 
 
+@folder_only
 def test_one_refused_key_does_not_fail_the_rest(tmp_path: Path, place: Place) -> None:
     async def main() -> None:
         async with machine(tmp_path, "a", place) as a:
