@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import pytest
+
 from swampd.domain.datastores import CloudEnvironment, S3Settings
 from swampd.domain.outcomes import Applied
 from swampd.domain.values import RemoteKey, Token
@@ -30,7 +32,15 @@ B = RemoteKey("data/b.yaml")
 META = {"swampd": "1 w 7 d", "swampd-sha256": "f" * 64}
 STRANGE = Token("no-such-token", "0")
 
-KINDS = ("memory-s3", "memory-gcs", "directory", "s3-moto")
+KINDS = ("memory-s3", "memory-gcs", "directory", "s3-responder", "s3-moto")
+
+many_requests = pytest.mark.parametrize(
+    "subject",
+    [*KINDS[:-1], pytest.param(KINDS[-1], marks=pytest.mark.servers)],
+    indirect=True,
+)
+"""For a test of so many requests that moto takes seconds for them: on moto with the others that
+take a while only."""
 
 
 class PoolThreads:
@@ -107,10 +117,10 @@ class Pieces:
         self.chunks.append(chunk)
 
 
-def s3_subject(url: str, bucket: str, home: Path) -> Subject:
-    """A bucket of moto behind this endpoint, through two connections."""
+def s3_subject(url: str, bucket: str, home: Path, *, holds_newlines: bool) -> Subject:
+    """A bucket behind this endpoint, through two connections."""
     settings = S3Settings(bucket, region="us-east-1", endpoint=url, force_path_style=True)
     environment = CloudEnvironment(shared_credentials_file=str(credentials_file(home)))
     one, two = (S3Store(settings, environment) for _ in range(2))
-    lacks = frozenset({Check.COPY})
-    return Subject(one, two, tokens_come_back=True, lacks=lacks, holds_newlines=False)
+    lacks: frozenset[Check] = frozenset()
+    return Subject(one, two, tokens_come_back=True, lacks=lacks, holds_newlines=holds_newlines)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swampd.domain.outcomes import Found, Listed
-from tests.contract.subjects import A, Subject, applied, key
+from tests.contract.subjects import A, Subject, applied, key, many_requests
 
 if TYPE_CHECKING:
     from swampd.ports import ObjectStore
@@ -59,6 +59,7 @@ def test_what_was_deleted_is_not_listed(subject: Subject) -> None:
     asyncio.run(run())
 
 
+@many_requests
 def test_2500_keys_come_in_three_pages_in_byte_order(subject: Subject) -> None:
     async def run() -> None:
         keys = [f"heads/{i % 3}-{i:05}.json" for i in range(1500)]
@@ -74,6 +75,7 @@ def test_2500_keys_come_in_three_pages_in_byte_order(subject: Subject) -> None:
     asyncio.run(run())
 
 
+@many_requests
 def test_a_full_last_page_ends_the_listing(subject: Subject) -> None:
     async def run() -> None:
         for i in range(1000):
@@ -165,6 +167,7 @@ def test_a_prefix_is_a_string_prefix(subject: Subject) -> None:
     asyncio.run(run())
 
 
+@many_requests
 def test_a_listing_goes_on_while_objects_come_and_go(subject: Subject) -> None:
     fixed = [f"fixed/{i:04}" for i in range(1200)]
 

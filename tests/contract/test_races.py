@@ -6,7 +6,7 @@ import asyncio
 import random
 
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected
-from tests.contract.subjects import A, Subject, applied, key
+from tests.contract.subjects import A, Subject, applied, key, many_requests
 
 COUNTER = key("counter")
 
@@ -30,6 +30,7 @@ def test_one_of_32_creates_wins(subject: Subject) -> None:
     asyncio.run(run())
 
 
+@many_requests
 def test_a_counter_loses_no_increment(subject: Subject) -> None:
     async def increment(index: int) -> int:
         store = (subject.store, subject.other)[index % 2]
@@ -89,6 +90,7 @@ def test_one_of_many_conditional_deletes_and_replaces_wins(subject: Subject) -> 
     asyncio.run(run())
 
 
+@many_requests
 def test_a_reader_never_sees_a_mix_of_versions(subject: Subject) -> None:
     size = 50_000
 

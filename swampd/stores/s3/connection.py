@@ -11,6 +11,7 @@ a test pins it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 DEFAULT_REGION: Final = "us-east-1"
 CONNECT_S: Final = 5.0
 PRODUCT: Final = "swampd"
+
+_NOT_XML: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:[0-9]+|x[0-9A-Fa-f]+);")
+_FIRST_ERROR: Final = 300
 
 
 def agent() -> str:
@@ -74,6 +78,7 @@ def new_client(settings: S3Settings, chain: Chain, connections: int) -> S3Client
     events.unregister("before-call.s3", add_expect_header)
     events.register("before-parameter-build.s3", _never_redirect)
     events.register("before-sign.s3", _name_operation)
+    events.register("before-parse.s3", _make_readable)
     _make_cuttable(client)
     found: S3Client = client
     return found
@@ -86,6 +91,14 @@ def _never_redirect(context: Any, **_: object) -> None:
 
 def _name_operation(request: Any, **_: object) -> None:
     request.headers["User-Agent"] = agent()
+
+
+def _make_readable(response_dict: Any, **_: object) -> None:
+    """An error tells the key, and a key may hold what no parser of XML takes: then its code would
+    be lost."""
+    body = response_dict.get("body")
+    if response_dict["status_code"] >= _FIRST_ERROR and isinstance(body, bytes):
+        response_dict["body"] = _NOT_XML.sub(b"?", body)
 
 
 class _Plain(AWSHTTPConnection):
