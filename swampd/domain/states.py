@@ -21,6 +21,14 @@ class Halt(Enum):
     LOW_SPACE = "low_space"
     CACHE_MISSING = "cache_missing"
     """The cache directory is gone, or another directory is in its place."""
+    MIRROR_DENIED = "mirror_denied"
+    """The store lets us commit, but not delete or overwrite plain keys (object lock, a right that
+    is missing): they stay behind the head.  Commits and pulls go on."""
+
+    @property
+    def stops(self) -> bool:
+        """Is nothing pushed or pulled while it stands?"""
+        return self is not Halt.MIRROR_DENIED
 
     @property
     def way_out(self) -> str:
@@ -104,6 +112,11 @@ HALT_WAYS_OUT: Final = {
     Halt.CACHE_MISSING: (
         "mount or restore the cache directory, or run `swampctl daemon stop` to begin a new one;"
         " nothing in it counts as deleted"
+    ),
+    Halt.MIRROR_DENIED: (
+        "give this identity the right that the message names, or lift the object lock or legal"
+        " hold of what is to go: the daemon tries again by itself, also with the next `swampctl push`;"
+        " until then the store shows old files, and no machine takes them for new ones"
     ),
 }
 

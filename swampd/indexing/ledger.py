@@ -116,6 +116,11 @@ def halts_of(tx: Transaction, scope: Scope) -> list[tuple[Halt, str]]:
     return [(Halt(halt), detail) for halt, detail in rows]
 
 
+def stops(tx: Transaction, scope: Scope) -> list[tuple[Halt, str]]:
+    """The halts of one scope that let nothing be pushed or pulled."""
+    return [(halt, detail) for halt, detail in halts_of(tx, scope) if halt.stops]
+
+
 def refused_rows(refused: Mapping[str, PathProblem | str], manifest: Wid | None) -> dict[str, str]:
     """Refused keys with their reasons as they are kept, and shown: those of a manifest name it."""
     where = _in_manifest(manifest) if manifest is not None else ""

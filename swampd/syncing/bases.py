@@ -209,10 +209,10 @@ async def check_halts(sync: Sync, scope: Scope, *, allow_deletes: bool) -> None:
         await sync.journal.write(
             lambda tx: heads_ledger.lift_halt(tx, scope, Halt.TOO_MANY_DELETES)
         )
-    found = await sync.journal.read(lambda tx: heads_ledger.halts_of(tx, scope))
+    found = await sync.journal.read(lambda tx: heads_ledger.stops(tx, scope))
     if any(halt is not Halt.TOO_MANY_DELETES for halt, _ in found):
         await sync.reader.look_again(scope)
-        found = await sync.journal.read(lambda tx: heads_ledger.halts_of(tx, scope))
+        found = await sync.journal.read(lambda tx: heads_ledger.stops(tx, scope))
     for halt, detail in found:
         raise Halted(
             f"{scope} is halted: {halt.value} ({detail})",

@@ -290,7 +290,7 @@ class Desks:
     async def settle(self, scope: Scope) -> int:
         """Mirror and settle one scope now, if nobody holds it: waits just long enough to take
         over a lock whose holder has died.  In a halted scope nothing is touched."""
-        if await self.sync.journal.read(lambda tx: heads_ledger.halts_of(tx, scope)):
+        if await self.sync.journal.read(lambda tx: heads_ledger.stops(tx, scope)):
             return 0
         asking = Asking("settle", SETTLE_WAIT_S, purpose="settle")
         try:
@@ -335,7 +335,7 @@ def _must_claim(tx: Transaction, scope: Scope) -> bool:
 
 
 def _halted(tx: Transaction) -> set[Scope]:
-    return {scope for scope, _, _ in heads_ledger.halts(tx)}
+    return {scope for scope, halt, _ in heads_ledger.halts(tx) if halt.stops}
 
 
 def _with_open_commits(tx: Transaction) -> set[Scope]:

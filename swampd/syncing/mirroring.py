@@ -14,8 +14,8 @@ import structlog
 from swampd.domain import heads
 from swampd.domain.entries import Entry, Record, Tombstone
 from swampd.domain.outcomes import Applied
-from swampd.domain.states import ConflictKind
-from swampd.errors import KeyRefused, StoreUnavailable
+from swampd.domain.states import ConflictKind, Halt
+from swampd.errors import KeyRefused, StoreDenied, StoreUnavailable
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.locking.cas import Landed
@@ -58,14 +58,30 @@ class Mirror:
         work = await self._sync.journal.read(self._work)
         left = len(work)
         ordered = sorted(work.items(), key=lambda item: (isinstance(item[1], Entry), item[0]))
+        denied: StoreDenied | None = None
         for path, record in ordered:
             try:
-                through = await self._bring_up(path, record)
-            except (StoreUnavailable, KeyRefused) as error:
+                left -= await self._bring_up(path, record)
+            except (StoreUnavailable, KeyRefused, StoreDenied) as error:
                 log.warning("mirror_failed", path=path, error=error.code, detail=error.summary)
-                continue
-            left -= through
+                if isinstance(error, StoreDenied) and error.code == StoreDenied.code:
+                    denied = error
+        await self._note_denied(denied)
         return left
+
+    async def _note_denied(self, denied: StoreDenied | None) -> None:
+        """What the store does not let us do is shown until it lets us."""
+        scope = self._lease.scope
+
+        def work(tx: Transaction) -> None:
+            if denied is not None:
+                heads_ledger.note_halt(tx, scope, Halt.MIRROR_DENIED, denied.summary)
+            else:
+                heads_ledger.lift_halt(tx, scope, Halt.MIRROR_DENIED)
+
+        known = await self._sync.journal.read(lambda tx: dict(heads_ledger.halts_of(tx, scope)))
+        if known.get(Halt.MIRROR_DENIED) != (denied.summary if denied is not None else None):
+            await self._sync.journal.write(work)
 
     def _work(self, tx: Transaction) -> dict[CachePath, Record]:
         """Pending rows whose plain key is not known for sure."""
@@ -207,7 +223,7 @@ async def settle(sync: Sync, lease: Lease) -> int:
     errors.StoreUnavailable, errors.Halted.
     """
     scope: Scope = lease.scope
-    if await sync.journal.read(lambda tx: heads_ledger.halts_of(tx, scope)):
+    if await sync.journal.read(lambda tx: heads_ledger.stops(tx, scope)):
         return 0
     known = await sync.reader.refresh(scope)
     await sync.writer.check_epoch(lease, known)

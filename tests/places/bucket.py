@@ -39,7 +39,7 @@ class BucketPlace(Place):
     """A prefix in a bucket; other objects of the bucket are not of this place."""
 
     def __init__(self, server: MotoServer, home: Path, endpoint: str = "") -> None:
-        self._server = server
+        self.server = server
         self._endpoint = endpoint or server.url
         self._home = home
         self.bucket = f"place-{uuid.uuid4()}"
@@ -103,15 +103,15 @@ class BucketPlace(Place):
         return S3Store(settings, environment)
 
     def another(self, name: str) -> BucketPlace:
-        return BucketPlace(self._server, self._home / name, self._endpoint)
+        return BucketPlace(self.server, self._home / name, self._endpoint)
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        self._server.deny(Denial(Match(path=f"^/{self.bucket}(/|$)"), GONE))
+        self.server.deny(Denial(Match(path=f"^/{self.bucket}(/|$)"), GONE))
         try:
             yield
         finally:
-            self._server.deny()
+            self.server.deny()
 
     # --- what is in it ------------------------------------------------------------------------
 
