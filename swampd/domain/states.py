@@ -115,8 +115,8 @@ HALT_WAYS_OUT: Final = {
     ),
     Halt.MIRROR_DENIED: (
         "give this identity the right that the message names, or lift the object lock or legal"
-        " hold of what is to go: the daemon tries again by itself, also with the next `swampctl push`;"
-        " until then the store shows old files, and no machine takes them for new ones"
+        " hold of what is to go: the daemon tries again by itself, and with each `swampctl push`"
+        " of the scope; until then the store shows old files, and no machine takes them for new"
     ),
 }
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 
 from swampd.domain import codec, heads
 from swampd.domain.codec import Damaged, Manifest, TooNew
 from swampd.domain.entries import Tombstone
-from swampd.domain.outcomes import Applied, Found
+from swampd.domain.outcomes import Applied, Found, Unknown
 from swampd.domain.values import Seq, Wid
 from swampd.errors import DamagedObject, SchemaTooNew, StoreUnavailable
 from swampd.indexing import rows
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from swampd.domain.values import CachePath, DatastoreId, Scope
     from swampd.locking.lease import Lease
     from swampd.ports import Clock, Journal, ObjectStore, Rng, Threads
+
+
+SENDINGS: Final = 4
+"""So often a manifest is sent when the answers are unclear."""
+PAUSE_S: Final = 0.1
+log = structlog.get_logger()
 
 
 class ManifestMissing(Exception):
@@ -104,21 +111,28 @@ class Manifests:
         body, ref = await self._threads.cpu(
             lambda: codec.encode_manifest(datastore_id, scope, wid, entries)
         )
-        lease.demand()
-        await self.put(wid, body)
+        await self._put(wid, body, lease)
         return ref
 
-    async def put(self, wid: Wid, body: bytes) -> None:
+    async def _put(self, wid: Wid, body: bytes, lease: Lease) -> None:
         """Write a manifest's bytes under a fresh wid; nobody else knows the key, so finding it is
-        finding ours."""
-        outcome = await self._store.create(self._keys.manifest(wid), body, {})
-        if isinstance(outcome, Applied):
-            return
-        found = await self._store.get(self._keys.manifest(wid))
-        if not (isinstance(found, Found) and found.body == body):
-            raise StoreUnavailable(
-                f"a manifest of {len(body)} bytes could not be written", "try again", wid=wid
-            )
+        finding ours, and sending it again is safe."""
+        key = self._keys.manifest(wid)
+        for attempt in range(SENDINGS):
+            lease.demand()
+            outcome = await self._store.create(key, body, {})
+            if isinstance(outcome, Applied):
+                return
+            found = await self._store.get(key)
+            there = isinstance(found, Found) and found.body == body
+            if isinstance(outcome, Unknown):
+                log.info("unknown_looked_at", key=key, there=there, unknown=1)
+            if there:
+                return
+            await self._clock.sleep(self._rng.uniform(0, PAUSE_S * 2**attempt))
+        raise StoreUnavailable(
+            f"a manifest of {len(body)} bytes could not be written", "try again", wid=wid
+        )
 
     async def fold(self, head: Head, lease: Lease) -> Folded:
         """Make room in the delta where it is over its limit; else the head as it is."""

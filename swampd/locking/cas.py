@@ -10,17 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unchanged
+import structlog
+
+from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unchanged, Unknown
 from swampd.errors import SwampdError
 from swampd.waiting import passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swampd.domain.outcomes import WriteOutcome
     from swampd.domain.values import RemoteKey, Token
     from swampd.ports import Clock, ObjectStore, Rng
     from swampd.waiting import Pace
 
+log = structlog.get_logger()
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0
 
@@ -74,6 +78,13 @@ class Write:
     """Local time at which finding out is given up."""
 
 
+@dataclass(slots=True)
+class _Unknowns:
+    """How many sendings of one write had no clear answer."""
+
+    count: int = 0
+
+
 class Writer:
     """Sends conditional writes and finds out what became of them."""
 
@@ -84,6 +95,19 @@ class Writer:
         self._pace = pace
 
     async def send(self, write: Write) -> Fate:
+        """`_send`; what was Unknown on the way is logged with what became of it."""
+        unknown = _Unknowns()
+        fate = await self._send(write, unknown)
+        if unknown.count:
+            log.info(
+                "unknown_resolved",
+                key=write.key,
+                fate=type(fate).__name__.lower(),
+                unknown=unknown.count,
+            )
+        return fate
+
+    async def _send(self, write: Write, unknown: _Unknowns) -> Fate:
         """Send until the fate is known, the right to send is gone, or time is up.
 
         A write that raises did not land: it does not count as sent.  A store that is away, or
@@ -107,6 +131,7 @@ class Writer:
                 pause = min(pause * 2, LONGEST_PAUSE_S)
                 continue
             sendings += 1
+            unknown.count += isinstance(outcome, Unknown)
             if isinstance(outcome, Applied) and outcome.token is not None:
                 return Landed(outcome.token)
             if isinstance(outcome, Rejected) and sendings == 1:
@@ -116,7 +141,7 @@ class Writer:
                 return fate
             await self._wait(pause)
 
-    async def _send_once(self, write: Write) -> object:
+    async def _send_once(self, write: Write) -> WriteOutcome:
         if write.token is None:
             return await self._store.create(write.key, write.body, {})
         return await self._store.replace(write.key, write.body, write.token, {})

@@ -132,6 +132,7 @@ class WatchedStore:
         finally:
             self._under_way.pop(number, None)
         if isinstance(answer, Unknown):
+            log.info("write_unknown", operation=operation, detail=answer.reason)
             self._failed(operation, state_of_unclear(answer.reason), answer.reason, "", sure=False)
         else:
             self._answered(operation)

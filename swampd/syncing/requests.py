@@ -7,8 +7,11 @@ whose record says so, cannot be settled on.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from swampd.domain.metadata import PayloadMark, payload_metadata, read_mark
 from swampd.domain.outcomes import Found, Unknown, WriteOutcome
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from swampd.syncing.context import Sync
     from swampd.syncing.sent import Sent
 
+log = structlog.get_logger()
 AHEAD_S: Final = 10.0
 """An intent says that its request is sent so much later than it is: a batch that is sent in time
 is stamped once."""
@@ -46,10 +50,15 @@ class PlainKeys:
     def __init__(self, sync: Sync, lease: Lease) -> None:
         self._sync = sync
         self._lease = lease
+        self._unknown: Counter[CachePath] = Counter()
+        """Sendings without a clear answer, since the key was last looked at."""
 
     async def look(self, path: CachePath) -> Plain | None:
         """What the plain key holds now."""
         found = await self._sync.store.head(self._sync.keys.payload(path))
+        if unknown := self._unknown.pop(path, 0):
+            there = isinstance(found, Found)
+            log.info("unknown_looked_at", path=path, there=there, unknown=unknown)
         if not isinstance(found, Found):
             return None
         return Plain(found.token, read_mark(path, found.metadata))
@@ -101,7 +110,7 @@ class PlainKeys:
         """A request under this lease."""
         return Intent(kind, path, wid, sha256, self._lease.epoch)
 
-    async def _send(self, request: Awaitable[WriteOutcome]) -> WriteOutcome:
+    async def _send(self, path: CachePath, request: Awaitable[WriteOutcome]) -> WriteOutcome:
         """Await one journalled request; unanswered it goes on counting against the lease.  One
         that raises did not land."""
         self._lease.request_sent()
@@ -112,6 +121,8 @@ class PlainKeys:
             raise
         if not isinstance(outcome, Unknown):
             self._lease.request_answered()
+        else:
+            self._unknown[path] += 1
         return outcome
 
     async def _journalled(
@@ -122,7 +133,7 @@ class PlainKeys:
         answered: Sequence[int] = ()
         try:
             await self._before_sending(ids[0], intent.path)
-            outcome = await self._send(request())
+            outcome = await self._send(intent.path, request())
             if not isinstance(outcome, Unknown):
                 answered = ids
         finally:
@@ -136,7 +147,8 @@ class PlainKeys:
         await self._before_sending(request, path)
         key = self._sync.keys.payload(path)
         metadata = payload_metadata(path, mark)
-        return await self._send(large.create(self._sync, self._lease.demand, key, body, metadata))
+        sending = large.create(self._sync, self._lease.demand, key, body, metadata)
+        return await self._send(path, sending)
 
     async def create_one(self, path: CachePath, body: Body, mark: PayloadMark) -> WriteOutcome:
         """Create-only PUT of a plain key."""

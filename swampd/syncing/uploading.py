@@ -316,6 +316,9 @@ class Uploader:
             if isinstance(outcome, Applied):
                 return
             found = await self._sync.store.head(key)
+            if isinstance(outcome, Unknown):
+                there = isinstance(found, Found)
+                log.info("unknown_looked_at", key=key, there=there, unknown=1)
             if isinstance(found, Found) and found.size == size:
                 return
             if isinstance(found, Missing) and isinstance(outcome, Rejected):
