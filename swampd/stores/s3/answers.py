@@ -4,7 +4,8 @@ The error *code* decides, not the status and not the library's class (section 2)
 was seen with other statuses, and obstore calls 409 and 412 by one name.  What is not said clearly
 is UNCLEAR: for a write Unknown, for a read a failure to be tried again.
 
-Limits: obstore gives the code in its text only; a text without one is UNCLEAR.
+Limits: obstore gives the code in its text only; a text without one is UNCLEAR.  Of a redirect it
+tells neither code nor region, so any is taken for one to another region.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from botocore import exceptions as boto_errors
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,9 +101,13 @@ _NO_CREDENTIALS: Final = (
     boto_errors.SSOError,
     boto_errors.ProfileNotFound,
 )
-_CODE: Final = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
+_CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]+)</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
+_NO_CONNECTION: Final = re.compile(r"^ *kind: Connect,$", re.MULTILINE)
+_NO_PROVIDER: Final = "External AWS credential provider"
+_REDIRECTED: Final = "Received redirect without LOCATION"
+_RAISED: Final = re.compile(r"type: <class '(?:\w+\.)*(\w+)'>")
 _REGION: Final = re.compile(r"<Region>([a-z0-9-]+)</Region>|expecting '([a-z0-9-]+)'")
 _OTHER_REGION_HINT: Final = re.compile("region", re.IGNORECASE)
 _LONGEST: Final = 300
@@ -118,6 +123,8 @@ def from_boto(error: Exception, *, has_body: bool = True) -> Answer:
         return Answer(Meaning.NO_CREDENTIALS, type(error).__name__, text)
     if isinstance(error, _NOT_SENT):
         return Answer(Meaning.NOT_SENT, type(error).__name__, text)
+    if isinstance(error, KeyError):
+        return Answer(Meaning.UNCLEAR, "NotS3", f"an answer without {text}")
     return Answer(Meaning.UNCLEAR, type(error).__name__, text)
 
 
@@ -139,17 +146,36 @@ def _from_response(response: Mapping[str, object], *, has_body: bool) -> Answer:
 
 
 def from_obstore(error: Exception) -> Answer:
-    """What an exception of obstore says, read from its text."""
+    """What an exception of obstore says, read from its text; and what one of botocore says that
+    came before anything was sent."""
+    if isinstance(error, BotoCoreError):
+        return from_boto(error)
     text = str(error)
-    if "kind: Connect" in text:
-        return Answer(Meaning.NOT_SENT, "ConnectError", _first_line(text))
-    status = int(found[1]) if (found := _STATUS.search(text)) else 0
+    found = _STATUS.search(text)
+    if found is None:
+        return _not_answered(text)
+    status = int(found[1])
     if status == _UNCHANGED:
         return Answer(Meaning.NOT_CHANGED, "NotModified", "")
-    code = found[1] if (found := _CODE.search(text)) else str(status)
-    message = found[1] if (found := _MESSAGE.search(text)) else _first_line(text)
-    region = next(filter(None, found.groups()), "") if (found := _REGION.search(text)) else ""
+    # What is before the status names the key, which may look like anything.
+    body = text[found.end() :]
+    code = found[1] if (found := _CODE.search(body)) else str(status)
+    message = found[1] if (found := _MESSAGE.search(body)) else _first_line(text)
+    region = next(filter(None, found.groups()), "") if (found := _REGION.search(body)) else ""
     return _answer(code, status, message, region=region, retry_after="", has_body=True)
+
+
+def _not_answered(text: str) -> Answer:
+    """A text of obstore without a status."""
+    detail = _first_line(text)
+    if _NO_PROVIDER in detail:
+        found = _RAISED.search(text)
+        return Answer(Meaning.NO_CREDENTIALS, found[1] if found else "CredentialsError", detail)
+    if _REDIRECTED in detail:
+        return Answer(Meaning.OTHER_REGION, "Redirect", detail)
+    if _NO_CONNECTION.search(text):
+        return Answer(Meaning.NOT_SENT, "ConnectError", detail)
+    return Answer(Meaning.UNCLEAR, "NoAnswer", detail)
 
 
 _UNCHANGED: Final = 304

@@ -4,9 +4,6 @@ Keeps true: no retry of its own (section 2: a retry after a lost reply turns suc
 refusal), no `Expect: 100-continue` (a round trip more for each write), a time-out on everything,
 the operation's id in the user agent.  TLS is verified; a CA of one's own comes by AWS_CA_BUNDLE or
 the configuration file's `ca_bundle`.
-
-Limits: that a call's socket can be shut down from outside rests on where botocore keeps its pools;
-a test pins it.
 """
 
 from __future__ import annotations
@@ -15,16 +12,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
-from botocore.awsrequest import (
-    AWSHTTPConnection,
-    AWSHTTPConnectionPool,
-    AWSHTTPSConnection,
-    AWSHTTPSConnectionPool,
-)
 from botocore.config import Config
 from botocore.handlers import add_expect_header
 
-from swampd.stores.s3.calls import operation_here, this_call
+from swampd.stores.s3.calls import operation_here
+from swampd.stores.s3.wire import use_our_wire
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -79,7 +71,7 @@ def new_client(settings: S3Settings, chain: Chain, connections: int) -> S3Client
     events.register("before-parameter-build.s3", _never_redirect)
     events.register("before-sign.s3", _name_operation)
     events.register("before-parse.s3", _make_readable)
-    _make_cuttable(client)
+    use_our_wire(client)
     found: S3Client = client
     return found
 
@@ -99,43 +91,3 @@ def _make_readable(response_dict: Any, **_: object) -> None:
     body = response_dict.get("body")
     if response_dict["status_code"] >= _FIRST_ERROR and isinstance(body, bytes):
         response_dict["body"] = _NOT_XML.sub(b"?", body)
-
-
-class _Plain(AWSHTTPConnection):
-    def request(self, *args: Any, **kwargs: Any) -> Any:
-        _announce(self)
-        return super().request(*args, **kwargs)
-
-    def connect(self) -> None:
-        super().connect()
-        _announce(self)
-
-
-class _Secure(AWSHTTPSConnection):
-    def request(self, *args: Any, **kwargs: Any) -> Any:
-        _announce(self)
-        return super().request(*args, **kwargs)
-
-    def connect(self) -> None:
-        super().connect()
-        _announce(self)
-
-
-def _announce(connection: Any) -> None:
-    call = this_call()
-    if call is not None and connection.sock is not None:
-        call.uses(connection.sock)
-
-
-class _PlainPool(AWSHTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _SecurePool(AWSHTTPSConnectionPool):
-    ConnectionCls = _Secure
-
-
-def _make_cuttable(client: Any) -> None:
-    """Let every connection tell the call that uses it of its socket."""
-    pools = client._endpoint.http_session._manager.pool_classes_by_scheme  # noqa: SLF001
-    pools.update({"http": _PlainPool, "https": _SecurePool})

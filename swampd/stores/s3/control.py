@@ -10,13 +10,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from swampd.domain.outcomes import Applied, Found, Listed, Mismatch, Missing, Page, Unchanged
 from swampd.domain.values import RemoteKey, Token
-from swampd.errors import BadRequest
+from swampd.errors import BadRequest, CredentialsRefused, StoreDenied
 from swampd.stores.bodies import CHUNK
-from swampd.stores.s3.answers import Answer, Meaning, from_boto
+from swampd.stores.s3.answers import Meaning, from_boto
 from swampd.stores.s3.connection import new_client
 from swampd.stores.s3.faults import Action
 from swampd.stores.s3.metadata import from_headers, to_headers
@@ -31,11 +32,18 @@ if TYPE_CHECKING:
     from swampd.domain.datastores import S3Settings
     from swampd.domain.outcomes import WriteOutcome
     from swampd.ports import Body, SealedFile, Sink
+    from swampd.stores.s3.answers import Answer
     from swampd.stores.s3.credentials import Chain
     from swampd.stores.s3.faults import Faults
 
-FAILURES: Final = (ClientError, BotoCoreError, HTTPError, OSError, ValueError)
-"""What boto3 and what is below it raise (ValueError: an endpoint or answer that is none)."""
+FAILURES: Final = (
+    *(ClientError, BotoCoreError, ResponseParserError, HTTPError, OSError, ValueError, KeyError),
+)
+"""What boto3 and what is below it raise (ValueError: an endpoint or answer that is none), and what
+an answer raises that lacks what each answer of S3 has (KeyError)."""
+
+_VAGUE: Final = ("400", "403")
+"""What a HEAD answers when the credentials are wrong, among other things."""
 
 
 class Control:
@@ -73,7 +81,8 @@ class Control:
         asked = _conditions(if_token, none_match=unless)
         try:
             got = self.client.get_object(Bucket=self._settings.bucket, Key=key, **asked)
-            body = _read(got["Body"], sink)
+            token, body = token_of(got["ETag"]), _read(got["Body"], sink)
+            return Found(token, got["ContentLength"], from_headers(got["Metadata"]), body)
         except _SinkFailed as failure:
             raise failure.cause from None
         except FAILURES as error:
@@ -81,22 +90,27 @@ class Control:
             if answer.meaning is Meaning.NOT_CHANGED and unless is not None:
                 return Unchanged()
             return self._not_read(answer, key)
-        size = got["ContentLength"]
-        return Found(token_of(got["ETag"]), size, from_headers(got.get("Metadata", {})), body)
 
     def head(self, key: str) -> Found | Missing:
         """The object without its body."""
         try:
             got = self.client.head_object(Bucket=self._settings.bucket, Key=key)
+            metadata = from_headers(got["Metadata"])
+            return Found(token_of(got["ETag"]), got["ContentLength"], metadata)
         except FAILURES as error:
             answer = from_boto(error, has_body=False)
-            if answer.meaning is not Meaning.NOT_THERE:
+            if answer.meaning is not Meaning.NOT_THERE and answer.code not in _VAGUE:
                 raise self._faults.error(answer, Action.READ, key) from error
-            # An answer to HEAD cannot say whether the object or the whole bucket is missing.
-            self.check_bucket()
-            return Missing()
-        metadata = from_headers(got.get("Metadata", {}))
-        return Found(token_of(got["ETag"]), got["ContentLength"], metadata)
+        # An answer to HEAD has no body: a request whose answer has one tells whether the object is
+        # missing or the bucket, and the permission or the credentials are wrong.
+        try:
+            self.list(key, None, most=1)
+        except StoreDenied as denied:
+            if answer.meaning is Meaning.NOT_THERE or isinstance(denied, CredentialsRefused):
+                raise
+        if answer.meaning is not Meaning.NOT_THERE:
+            raise self._faults.error(answer, Action.READ, key)
+        return Missing()
 
     def _not_read(self, answer: Answer, key: str) -> Missing | Mismatch:
         if answer.meaning is Meaning.NOT_THERE:
@@ -106,27 +120,26 @@ class Control:
         raise self._faults.error(answer, Action.READ, key)
 
     def list(self, prefix: str, after: str | None, most: int = 1000) -> Page:
-        """Up to 1,000 rows behind `after`, with their keys as the store spelt them."""
+        """Up to 1,000 rows behind `after`, with their keys as the store spelt them.
+
+        A page without rows that is not the last one is followed to the next."""
         asked: dict[str, Any] = {"StartAfter": after} if after else {}
         try:
-            got = self.client.list_objects_v2(
-                Bucket=self._settings.bucket, Prefix=prefix, MaxKeys=most, **asked
-            )
-            rows = tuple(
-                Listed(RemoteKey(row["Key"]), token_of(row["ETag"]), row["Size"])
-                for row in got.get("Contents", ())
-            )
-        except KeyError as error:
-            answer = Answer(Meaning.UNCLEAR, "KeyError", f"a listing without {error}")
-            raise self._faults.error(answer, Action.LIST, prefix) from error
+            while True:
+                got = self.client.list_objects_v2(
+                    Bucket=self._settings.bucket, Prefix=prefix, MaxKeys=most, **asked
+                )
+                rows = tuple(
+                    Listed(RemoteKey(row["Key"]), token_of(row["ETag"]), row["Size"])
+                    for row in got.get("Contents", ())
+                )
+                if not got["IsTruncated"]:
+                    return Page(rows, None)
+                if rows:
+                    return Page(rows, rows[-1].key)
+                asked = {"ContinuationToken": got["NextContinuationToken"]}
         except FAILURES as error:
             raise self._faults.error(from_boto(error), Action.LIST, prefix) from error
-        return Page(rows, rows[-1].key if rows and got.get("IsTruncated") else None)
-
-    def check_bucket(self) -> None:
-        """Raise what `Faults.error` makes of a bucket that cannot be listed: none there, not ours,
-        in another region; or of an endpoint that is no S3."""
-        self.list("", None, most=1)
 
     # --- writes -------------------------------------------------------------------------------
 
@@ -185,11 +198,8 @@ class Control:
     def _write(self, send: Callable[[], Token | None], action: Action, key: str) -> WriteOutcome:
         try:
             return Applied(send())
-        except KeyError as error:
-            answer = Answer(Meaning.UNCLEAR, "KeyError", f"an answer without {error}")
         except FAILURES as error:
-            answer = from_boto(error)
-        return written(answer, self._faults, action, key)
+            return written(from_boto(error), self._faults, action, key)
 
 
 def token_of(e_tag: str) -> Token:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swampd.domain.outcomes import Applied
-from swampd.stores.s3.answers import Answer, Meaning, from_boto
+from swampd.stores.s3.answers import from_boto
 from swampd.stores.s3.control import FAILURES, token_of
 from swampd.stores.s3.faults import Action
 from swampd.stores.s3.metadata import to_headers
@@ -38,7 +38,7 @@ class Parts:
                 Bucket=self._bucket, Key=key, Metadata=to_headers(metadata)
             )
             return done["UploadId"]
-        except (*FAILURES, KeyError) as error:
+        except FAILURES as error:
             raise self._faults.error(from_boto(error), Action.WRITE, key) from error
 
     def send(self, key: str, upload: str, number: int, body: bytes) -> str:
@@ -48,7 +48,7 @@ class Parts:
                 Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=body
             )
             return done["ETag"]
-        except (*FAILURES, KeyError) as error:
+        except FAILURES as error:
             raise self._faults.error(from_boto(error), Action.WRITE, key) from error
 
     def complete(self, key: str, upload: str, parts: Sequence[str]) -> WriteOutcome:
@@ -67,11 +67,8 @@ class Parts:
                 },
             )
             return Applied(token_of(done["ETag"]))
-        except KeyError as error:
-            answer = Answer(Meaning.UNCLEAR, "KeyError", f"an answer without {error}")
         except FAILURES as error:
-            answer = from_boto(error)
-        return written(answer, self._faults, Action.WRITE, key)
+            return written(from_boto(error), self._faults, Action.WRITE, key)
 
     def abort(self, key: str, upload: str) -> None:
         """Throw the parts away."""

@@ -82,10 +82,11 @@ class Payload:
             body = got.bytes().to_bytes()
         except Exception as error:  # noqa: BLE001 - as above
             return self._not_read(from_obstore(error), key)
-        meta, said = got.meta, got.attributes
+        e_tag, said = got.meta["e_tag"], got.attributes
+        if e_tag is None:
+            return self._not_read(Answer(Meaning.UNCLEAR, "NotS3", "an object without e_tag"), key)
         named = {str(name): str(value) for name, value in said.items() if name not in _STANDARD}
-        token = Token((meta["e_tag"] or "").strip('"'))
-        return Found(token, len(body), from_headers(named), body)
+        return Found(Token(e_tag.strip('"')), len(body), from_headers(named), body)
 
     def _not_read(self, answer: Answer, key: str) -> Missing | Mismatch:
         if answer.meaning is Meaning.NOT_THERE:
