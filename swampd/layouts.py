@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from swampd.domain.codec import Damaged, TooNew, decode_layout, encode_layout
 from swampd.domain.layout import CONTROL, SCHEMA, Layout
 from swampd.domain.outcomes import Applied, Found
-from swampd.domain.values import DatastoreId, RemoteKey, Wid
+from swampd.domain.values import DatastoreId, Wid
 from swampd.errors import DamagedObject, NoLayout, NotADatastore, SchemaTooNew, StoreUnavailable
 from swampd.stores.probe import require_kept
 
@@ -63,7 +63,7 @@ async def refuse_populated(store: ObjectStore, keys: Keys) -> None:
     scratch = keys.probe(Wid(""))
     after: str | None = None
     while True:
-        page = await store.list(RemoteKey(keys.prefix), after)
+        page = await store.list(keys.all, after)
         for row in page.rows:
             if not row.key.startswith(scratch):
                 raise NotADatastore(

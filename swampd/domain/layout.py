@@ -34,9 +34,14 @@ class Keys:
         return RemoteKey(f"{self.prefix}/{rest}" if self.prefix else rest)
 
     @property
+    def all(self) -> RemoteKey:
+        """The prefix of every key: with its slash, so that what is beside it is not below it."""
+        return self._key("")
+
+    @property
     def prefix_bytes(self) -> int:
         """How much of the longest key the prefix takes (`paths.parse_cache_path`)."""
-        return len(self._key("").encode())
+        return len(self.all.encode())
 
     def payload(self, path: CachePath) -> RemoteKey:
         """The plain key that mirrors a cache path."""

@@ -89,3 +89,15 @@ def test_a_layout_that_cannot_be_used(
     (tmp_path / KEYS.layout).write_text(text)
     with pytest.raises(kind):
         asyncio.run(require_layout(store, KEYS))
+
+
+def test_what_is_beside_the_prefix_is_not_in_the_way(store: DirectoryStore, tmp_path: Path) -> None:
+    for name in ("team2", "team-other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "letter").write_text("dear")
+    made = asyncio.run(set_up(store, store, Keys("team"), SystemRng()))
+    assert made.created
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter").write_text("dear")
+    with pytest.raises(NotADatastore, match="mine/letter"):
+        asyncio.run(set_up(store, store, Keys("mine"), SystemRng()))

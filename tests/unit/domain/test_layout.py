@@ -28,6 +28,7 @@ def test_everything_has_one_key_under_the_prefix(prefix: str, before: str) -> No
     assert keys.probe(WID) == f"{before}_control/swampd/probe/{WID}"
     assert keys.locks == f"{before}_control/swampd/locks/"
     assert keys.heads == f"{before}_control/swampd/heads/"
+    assert keys.all == before
     assert keys.prefix_bytes == len(before)
 
 
