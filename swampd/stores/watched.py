@@ -63,7 +63,8 @@ class _Trouble:
     detail: str
     hint: str
     since_ms: int
-    logged: StoreState | None = None
+    logged: bool | None = None
+    """Was it logged as one of credentials, or not as one?"""
 
 
 class WatchedStore:
@@ -155,7 +156,8 @@ class WatchedStore:
         self, operation: str, state: StoreState, detail: str, hint: str, *, sure: bool
     ) -> None:
         """Note a trouble.  A store under load leaves a request unanswered now and then: that is
-        logged from the second in a row on."""
+        logged from the second in a row on.  One outage is logged once, in however many ways it
+        shows; that it is about credentials is another matter."""
         known = self._trouble
         if known is None:
             known = _Trouble(operation, state, detail, hint, self._clock.wall_ms())
@@ -169,8 +171,8 @@ class WatchedStore:
             self.lost.clear()
         else:
             self.lost.set()
-        if tell and known.logged is not state:
-            known.logged = state
+        if tell and known.logged is not state.needs_credentials:
+            known.logged = state.needs_credentials
             log.warning("store_lost", store=self.name, state=state.value, detail=detail)
 
     # --- the store ----------------------------------------------------------------------------

@@ -169,6 +169,22 @@ def test_one_unclear_answer_is_shown_and_two_are_logged() -> None:
     scenario(play)
 
 
+def test_one_outage_is_logged_once_however_it_shows() -> None:
+    async def play(store: Answering, watched: WatchedStore) -> None:
+        with capture_logs() as logs:
+            for said in ("no route", "503 SlowDown", "no route", "503 SlowDown"):
+                await fails(watched, store, StoreUnavailable(said))
+            await fails(watched, store, StoreDenied("400 ExpiredToken"))
+            await watched.head(KEY)
+        assert [(one["event"], one.get("state")) for one in logs] == [
+            ("store_lost", "unreachable"),
+            ("store_lost", "expired_credentials"),
+            ("store_back", None),
+        ]
+
+    scenario(play)
+
+
 def test_who_may_read_may_still_not_delete() -> None:
     async def play(store: Answering, watched: WatchedStore) -> None:
         store.answer = StoreDenied("no right to delete")
