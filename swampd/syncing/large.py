@@ -14,17 +14,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
+from swampd.domain import leases
 from swampd.domain.outcomes import Found, Unknown
 from swampd.domain.values import RemoteKey
 from swampd.errors import BadRequest, KeyRefused, SwampdError
 from swampd.syncing.fetching import STREAM_ABOVE
+from swampd.syncing.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from swampd.domain.entries import Entry
     from swampd.domain.outcomes import WriteOutcome
@@ -37,6 +39,9 @@ MOST_PARTS: Final = 10_000
 """A service takes no more parts of one object; a larger one has larger parts."""
 MEMORY: Final = 48 * 1024 * 1024
 """So many bytes of parts are on their way at once (each part about twice)."""
+PATIENCE_S: Final = leases.lifetime_s(leases.MOST_TTL_MS)
+"""So long one request of an upload waits for its store; mostly the lease lapses before."""
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -83,6 +88,7 @@ class _Upload:
         self._parts = parts
         self._key = key
         self._digest = hashlib.sha256()
+        self._patience = Patience(sync.clock, sync.rng, PATIENCE_S)
 
     async def send(self, body: SealedFile, metadata: Mapping[str, str]) -> WriteOutcome:
         """Begin, send all parts, compare, complete."""
@@ -98,14 +104,23 @@ class _Upload:
                     "push again",
                     path=body.location,
                 )
-            self._demand()
-            outcome = await self._parts.complete(self._key, upload, sent)
+            outcome = await self._lasting(lambda: self._parts.complete(self._key, upload, sent))
         finally:
             # From here on `abort_left` may have it.
             self._sync.uploads.discard(mark)
         if not isinstance(outcome, Unknown):
             await abort_left(self._sync, mark)
         return outcome
+
+    async def _lasting(self, request: Callable[[], Awaitable[T]]) -> T:
+        """One request of this upload; a store that is away is waited for, so that no part that it
+        has is sent again."""
+
+        async def work() -> T:
+            self._demand()
+            return await request()
+
+        return await self._patience.through(work)
 
     async def _send_parts(self, upload: str, body: SealedFile) -> list[str]:
         """Read in order, send side by side; what each part is called."""
@@ -115,8 +130,9 @@ class _Upload:
 
         async def one(number: int, part: bytes) -> None:
             try:
-                self._demand()
-                sent[number] = await self._parts.send(self._key, upload, number, part)
+                sent[number] = await self._lasting(
+                    lambda: self._parts.send(self._key, upload, number, part)
+                )
             finally:
                 gate.release()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swampd.domain.values import CachePath
-from swampd.errors import BadRequest, StoreUnavailable
+from swampd.errors import BadRequest, Stopping, StoreUnavailable
 from swampd.ports import Lacking
 from swampd.syncing import large
 from tests.places.choice import bucket_only, on_each
@@ -124,7 +124,53 @@ class Interrupted:
     async def complete(self, key: Any, upload: str, parts: Any) -> Any:
         if self._lands:
             await self._parts.complete(key, upload, parts)
-        raise StoreUnavailable("the daemon died here", "")
+        raise Stopping("the daemon died here", "")
+
+
+class Away:
+    """Parts of a store that goes away behind the first one, and answers again at the third asking;
+    so does the completion."""
+
+    def __init__(self, parts: PartStore) -> None:
+        self._parts = parts
+        self.begin, self.abort = parts.begin, parts.abort
+        self.sent: list[int] = []
+        self.refused = 0
+
+    async def send(self, key: Any, upload: str, number: int, body: bytes) -> str:
+        if number > 1:
+            self._refuse(2)
+        self.sent.append(number)
+        return await self._parts.send(key, upload, number, body)
+
+    async def complete(self, key: Any, upload: str, parts: Any) -> Any:
+        self._refuse(4)
+        return await self._parts.complete(key, upload, parts)
+
+    def _refuse(self, times: int) -> None:
+        if self.refused < times:
+            self.refused += 1
+            raise StoreUnavailable("no route", "")
+
+
+@bucket_only
+def test_no_part_that_the_store_has_is_sent_again_after_an_outage(
+    tmp_path: Path, place: BucketPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            store = a.store._store
+            away = Away(store.parts)
+            monkeypatch.setattr(type(store), "parts", property(lambda _: away))
+            a.write(PATH, content(1))
+            await a.push()
+            monkeypatch.undo()
+            assert place.read(PATH) == content(1)
+            assert sorted(away.sent) == [1, 2, 3]
+            assert away.refused == 4
+            assert parts_on_server(place) == []
+
+    asyncio.run(main())
 
 
 @bucket_only
@@ -146,7 +192,7 @@ def test_an_upload_that_a_crash_left_is_aborted(
             )
             broken = Interrupted(store.parts, lands=lands)
             monkeypatch.setattr(type(store), "parts", property(lambda _: broken))
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(Stopping):
                 await large.create(
                     a.workspace.desks.sync,
                     lambda: None,
