@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from swampd.domain.values import Token
     from swampd.ports import Clock, Rng
 
 log = structlog.get_logger()
@@ -198,14 +199,10 @@ class Taker:
         """CAS on exactly what was seen; None when somebody else was there first."""
         record = await self._record(want, asker, seen)
         with own.sending(record.nonce):
-            return await self._send(record, above, seen, asker)
+            return await self._send(record, above, seen.token if seen is not None else None, asker)
 
     async def _send(
-        self,
-        record: LockRecord,
-        above: tuple[Lease, ...],
-        seen: Sighting | None,
-        asker: Asker,
+        self, record: LockRecord, above: tuple[Lease, ...], token: Token | None, asker: Asker
     ) -> Lease | None:
         boot_id = self._clock.boot_id
         await self._book.journal.write(lambda tx: ledger.begin_acquisition(tx, record, boot_id))
@@ -215,7 +212,6 @@ class Taker:
         def in_time() -> bool:
             return self._clock.now() < deadline and all(lock.alive() for lock in above)
 
-        token = seen.token if seen is not None else None
         until = min(deadline, max(asker.until, sent_at + LEAST_S))
         fate = await self._book.write(record, token, in_time, until)
         if isinstance(fate, Refused | NotSent):
