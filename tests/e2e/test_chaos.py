@@ -92,7 +92,7 @@ def test_a_counter_loses_no_step(proxied: Proxied) -> None:
     )
     clients = [one.spawn(["sh", "-c", script]) for one in (a, b) for _ in range(CLIENTS)]
     results = [finished(client, 850) for client in clients]
-    assert [result.code for result in results] == [0] * len(clients), results
+    assert [result for result in results if result.code] == []
     proxy.clear()
     b.ok("pull")
     assert (b.cache / "data/counter").read_text() == f"{2 * CLIENTS * ROUNDS}\n"
