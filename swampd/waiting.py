@@ -7,12 +7,14 @@ Nothing here hangs, everything can be cancelled.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from swampd.domain.health import StoreState, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from swampd.errors import SwampdError
     from swampd.ports import Clock
@@ -65,6 +67,44 @@ class Pace:
         self._free_at[key] = at + self._interval_s
         if at > now:
             await self._clock.sleep(at - now)
+
+
+class Room:
+    """So many bytes are held at once: who needs more than is free waits, in the order of coming.
+    What is larger than the whole room has it alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free = most
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        """Hold so many bytes for the block."""
+        size = min(size, self._most)
+        if self._queue or size > self._free:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._queue.append((size, turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._give_back(size)
+                raise
+        else:
+            self._free -= size
+        try:
+            yield
+        finally:
+            self._give_back(size)
+
+    def _give_back(self, size: int) -> None:
+        self._free += size
+        while self._queue and (self._queue[0][1].done() or self._queue[0][0] <= self._free):
+            need, turn = self._queue.popleft()
+            if not turn.done():
+                self._free -= need
+                turn.set_result(None)
 
 
 async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int) -> None:

@@ -19,7 +19,7 @@ from swampd.domain.states import PathState
 from swampd.errors import KeyRefused, LowSpace, StoreDenied, StoreUnavailable
 from swampd.ports import Scratch
 from swampd.syncing.patience import Patience
-from swampd.waiting import for_each
+from swampd.waiting import Room, for_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 POINTER_BYTES: Final = 256
 PATIENCE_S: Final = 30.0
 """So long downloads wait for a store that went away in the middle of them."""
+BODIES_AT_ONCE: Final = 64 * 1024 * 1024
+"""So many bytes of contents are in memory at once."""
 STREAM_ABOVE: Final = 16 * 1024 * 1024
 """Contents of more bytes are never held in memory."""
 TOGETHER: Final = 32
@@ -73,12 +75,14 @@ async def fetch(
     result = Fetch()
     landing = _Landing(sync, result)
     full: list[LowSpace] = []
+    memory = Room(BODIES_AT_ONCE)
 
     async def one(path: CachePath) -> None:
         if full:
             return
         try:
-            await waiting.through(lambda: _fetch_one(sync, path, entries[path], landing))
+            async with memory.hold(min(entries[path].size, STREAM_ABOVE)):
+                await waiting.through(lambda: _fetch_one(sync, path, entries[path], landing))
         except (StoreUnavailable, StoreDenied, KeyRefused) as error:
             result.failed[path] = error.summary
         except LowSpace as error:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from swampd.domain import leases
-from swampd.domain.outcomes import Found, Unknown
+from swampd.domain.outcomes import Applied, Found, Rejected
 from swampd.domain.values import RemoteKey
 from swampd.errors import BadRequest, KeyRefused, SwampdError
 from swampd.syncing.fetching import STREAM_ABOVE
@@ -108,7 +108,9 @@ class _Upload:
         finally:
             # From here on `abort_left` may have it.
             self._sync.uploads.discard(mark)
-        if not isinstance(outcome, Unknown):
+        if isinstance(outcome, Applied):
+            await self._sync.journal.write(lambda tx: _end(tx, [mark]), durable=False)
+        elif isinstance(outcome, Rejected):
             await abort_left(self._sync, mark)
         return outcome
 

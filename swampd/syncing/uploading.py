@@ -26,11 +26,12 @@ from swampd.errors import KeyRefused, StoreUnavailable
 from swampd.indexing import rows
 from swampd.ports import Body, FileRead, ReadProblem
 from swampd.syncing import large, ledger
+from swampd.syncing.fetching import BODIES_AT_ONCE, STREAM_ABOVE
 from swampd.syncing.patience import Patience
 from swampd.syncing.requests import Plain, PlainKeys
 from swampd.syncing.sent import Sent, all_sent
 from swampd.syncing.survey import LocalFile, local_file
-from swampd.waiting import for_each
+from swampd.waiting import Room, for_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,6 +98,7 @@ class Uploader:
             sync.clock, sync.rng, leases.lifetime_s(lease.record.ttl_ms), lease.may_act
         )
         self._room = INLINE_TOTAL - inline_used
+        self._memory = Room(BODIES_AT_ONCE)
         self._ahead: dict[CachePath, _Read] = {}
         """What was read before its turn."""
         self._result = Uploaded()
@@ -143,7 +145,9 @@ class Uploader:
 
         async def one(item: _Item) -> None:
             intent = of.get(item.path)
-            if await self._send_item(item, intent) and intent is not None:
+            async with self._memory.hold(min(item.file.content.size, STREAM_ABOVE)):
+                done = await self._send_item(item, intent)
+            if done and intent is not None:
                 answered.add(intent)
 
         small = [item for item in items if item.file.content.size <= SMALL]

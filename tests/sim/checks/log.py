@@ -133,10 +133,17 @@ class Log:
         return {p: r for p, r in found.items() if not heads.masked(p, head.children)}
 
     def entries(self) -> dict[CachePath, Entry]:
-        """All entries of all heads now."""
+        """All entries of all heads now, and of what was moved to children without a head yet."""
+        latest = [history[-1][1] for history in self.heads.values()]
+        waiting = [
+            self.manifests.get(Wid(state.pending), {})
+            for head in latest
+            for child, state in head.children.items()
+            if isinstance(state.pending, str) and self.now(child) is None
+        ]
         return {
             path: record
-            for history in self.heads.values()
-            for path, record in self.contents(history[-1][1]).items()
+            for records in (*map(self.contents, latest), *waiting)
+            for path, record in records.items()
             if isinstance(record, Entry)
         }
