@@ -81,13 +81,8 @@ class BucketPlace(Place):
         return self.bucket
 
     def equip(self, home: Path) -> Mapping[str, str]:
-        credentials, config = _write_profile(home)
-        return {
-            "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
-            "AWS_CONFIG_FILE": str(config),
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        _write_profile(home)
+        return {"AWS_EC2_METADATA_DISABLED": "true"}
 
     def open(self, threads: Threads) -> ObjectStore:
         del threads
