@@ -100,6 +100,13 @@ _NO_CREDENTIALS: Final = (
     boto_errors.TokenRetrievalError,
     boto_errors.SSOError,
     boto_errors.ProfileNotFound,
+    boto_errors.ConfigNotFound,
+    boto_errors.ConfigParseError,
+    boto_errors.InvalidConfigError,
+    boto_errors.LoginError,
+    boto_errors.MetadataRetrievalError,
+    boto_errors.RefreshWithMFAUnsupportedError,
+    boto_errors.UnknownCredentialError,
 )
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]+)</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")

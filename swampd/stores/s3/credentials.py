@@ -2,22 +2,29 @@
 
 Keeps true: boto3 and obstore sign with the same credentials, and both are refreshed here.  What a
 service has refused is looked up anew, so that work goes on once a person has logged in again.  The
-daemon's own secret keys are used only for whom `CloudEnvironment.own_secrets` allows it.
+daemon's own secret keys are used only for whom `CloudEnvironment.own_secrets` allows it.  Telling
+whose the credentials are asks nobody and waits for nothing.
 
-A profile that the client names is asked first, then the daemon's own keys (where they may be used),
-then the rest of the chain: assumed roles, SSO, processes, container and instance.
+The daemon's own keys are asked first, where they may be used and the client names no profile; then
+files, assumed roles, SSO, processes, container and instance, as botocore orders them.
 """
 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import botocore.session
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
-from botocore.exceptions import BotoCoreError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+)
 from botocore.loaders import create_loader
 
 if TYPE_CHECKING:
@@ -33,6 +40,7 @@ ASK_AGAIN: Final = timedelta(minutes=10)
 LEAST_BETWEEN: Final = timedelta(seconds=1)
 """The chain is not looked up more often because of refusals."""
 _SHOWN: Final = 4
+_FIRST: Final = 1
 
 
 class Chain:
@@ -44,8 +52,10 @@ class Chain:
         self._found: Any = None
         self._looked_up = datetime.min.replace(tzinfo=UTC)
         self._tried: tuple[str, ...] = ()
+        self._last: ReadOnlyCredentials | None = None
+        self._identity = "", ""
         self.generation = 0
-        """Goes up whenever other credentials are found than before."""
+        """Goes up whenever there are other credentials than before."""
 
     def session(self) -> Session:
         """A session with the environment's files, region and profile; its credentials are ours."""
@@ -54,42 +64,35 @@ class Chain:
         return session
 
     def frozen(self) -> ReadOnlyCredentials:
-        """What to sign with now, refreshed if it is due.  Raises botocore's errors, among them
-        NoCredentialsError."""
+        """What to sign with now, refreshed if it is due.  Raises BotoCoreError, in particular
+        NoCredentialsError and CredentialRetrievalError."""
         with self._lock:
             if self._found is None:
                 self._look_up()
             found = self._found
-        frozen: ReadOnlyCredentials = found.get_frozen_credentials()
+        frozen = _frozen(found)
+        if frozen != self._last:
+            with self._lock:
+                self._note(frozen)
         return frozen
 
-    def look_again(self) -> bool:
-        """The service refused what we had: look the chain up anew.  True: there is something else
-        to try."""
+    def look_again(self, refused: int) -> bool:
+        """The service refused what we had in this generation: look the chain up anew, unless that
+        was done meanwhile.  True: there is something else to try."""
         with self._lock:
+            if self.generation > max(refused, _FIRST):
+                return True
             if datetime.now(UTC) - self._looked_up < LEAST_BETWEEN:
                 return False
-            before = self._found
-            try:
+            generation = self.generation
+            with suppress(BotoCoreError):
                 self._look_up()
-            except BotoCoreError:
-                self._found = before
-                return False
-            if before is not None and _same(before, self._found):
-                self._found = before
-                return False
-            return True
+            return self.generation > generation
 
     def identity(self) -> tuple[str, str]:
         """Which link of the chain gave the credentials, and whose they are (a key's last letters);
         empty while none are known."""
-        with self._lock:
-            found = self._found
-        if found is None:
-            return "", ""
-        profile = f" (profile {self._environment.profile})" if self._environment.profile else ""
-        key = str(found.access_key)
-        return f"{found.method}{profile}", f"access key ...{key[-_SHOWN:]}"
+        return self._identity
 
     def tried(self) -> str:
         """The links that were asked, for a message."""
@@ -98,11 +101,13 @@ class Chain:
     def for_obstore(self) -> S3Credential:
         """A `CredentialProvider` of obstore."""
         frozen = self.frozen()
+        until = datetime.now(UTC) + ASK_AGAIN
+        expiry: datetime | None = getattr(self._found, "_expiry_time", None)
         return {
             "access_key_id": frozen.access_key or "",
             "secret_access_key": frozen.secret_key or "",
             "token": frozen.token,
-            "expires_at": datetime.now(UTC) + ASK_AGAIN,
+            "expires_at": min(until, expiry) if expiry else until,
         }
 
     def _new_session(self) -> Session:
@@ -124,12 +129,24 @@ class Chain:
         if not self._environment.own_secrets:
             resolver.remove("env")
         self._tried = tuple(str(provider.METHOD) for provider in resolver.providers)
-        found = resolver.load_credentials()
+        try:
+            found = resolver.load_credentials()
+        except ClientError as error:
+            raise _not_given(error) from error
         if found is None:
             raise NoCredentialsError
-        if self._found is None or not _same(self._found, found):
-            self.generation += 1
+        frozen = _frozen(found)
         self._found = found
+        if frozen != self._last:
+            self._note(frozen)
+
+    def _note(self, frozen: ReadOnlyCredentials) -> None:
+        """These are ours from now on; the lock is held."""
+        self._last = frozen
+        self.generation += 1
+        profile = f" (profile {self._environment.profile})" if self._environment.profile else ""
+        key = str(frozen.access_key)
+        self._identity = f"{self._found.method}{profile}", f"access key ...{key[-_SHOWN:]}"
 
 
 @cache
@@ -138,9 +155,17 @@ def _loader() -> Loader:
     return create_loader()
 
 
-def _same(one: Any, other: Any) -> bool:
-    before, now = one.get_frozen_credentials(), other.get_frozen_credentials()
-    return bool(before == now)
+def _frozen(found: Any) -> ReadOnlyCredentials:
+    try:
+        frozen: ReadOnlyCredentials = found.get_frozen_credentials()
+    except ClientError as error:
+        raise _not_given(error) from error
+    return frozen
+
+
+def _not_given(error: ClientError) -> CredentialRetrievalError:
+    """A service that gives credentials has refused, and not the store."""
+    return CredentialRetrievalError(provider=error.operation_name, error_msg=str(error))
 
 
 class _Ours(CredentialProvider):

@@ -203,10 +203,11 @@ class S3Store:
         return not key.startswith(self._exact) and can_spell(key)
 
     async def _run(self, work: Callable[[Call], T]) -> T:
+        generation = self._chain.generation
         try:
             return await self._calls.run(work)
         except CredentialsRefused:
-            if not await self._calls.run(lambda _: self._chain.look_again()):
+            if not await self._calls.run(lambda _: self._chain.look_again(generation)):
                 raise
         return await self._calls.run(work)
 
