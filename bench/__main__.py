@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from swampd.domain.values import Scope
+from tests.places.folder import FolderPlace
 from tests.workspace.machines import Machine, machine
 
 SMALL = 2_000
@@ -32,7 +33,7 @@ def fill(one: Machine, count: int) -> None:
 
 async def push_all(home: Path, count: int) -> tuple[float, float, dict[str, int]]:
     """CPU and wall seconds of a first push of `count` files, and requests of what follows."""
-    async with machine(home, "a", home / "store") as a:
+    async with machine(home, "a", FolderPlace(home / "store")) as a:
         fill(a, count)
         cpu, wall = time.process_time(), time.monotonic()
         await a.push()

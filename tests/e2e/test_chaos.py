@@ -69,7 +69,7 @@ def said(machine: Machine) -> dict[str, Any]:
 
 def sent_twice(place: BucketPlace) -> list[str]:
     """Plain keys that were written more than once."""
-    rows = read_log(place.server.log.read_bytes())
+    rows = read_log(place.log.read_bytes())
     written = Counter(
         row.key
         for row in rows

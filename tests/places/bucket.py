@@ -10,7 +10,6 @@ import uuid
 from collections import Counter
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
@@ -20,16 +19,18 @@ from swampd.stores.s3.store import S3Store
 from tests.places.place import NOBODYS, Place
 from tests.servers.access_log import read_log
 from tests.servers.clients import REGION, SECRET, s3_client
+from tests.servers.moto import MotoServer
 from tests.servers.refusals import GONE, Denial, Match
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from types_boto3_s3 import S3Client
 
     from swampd.ports import ObjectStore, Threads
     from tests.servers.access_log import Logged
-    from tests.servers.moto import MotoServer
+    from tests.servers.responder import ResponderProcess
 
 PREFIX: Final = "team/swamp"
 _FIRST_ERROR: Final = 300
@@ -38,7 +39,9 @@ _FIRST_ERROR: Final = 300
 class BucketPlace(Place):
     """A prefix in a bucket; other objects of the bucket are not of this place."""
 
-    def __init__(self, server: MotoServer, home: Path, endpoint: str = "") -> None:
+    def __init__(
+        self, server: MotoServer | ResponderProcess, home: Path, endpoint: str = ""
+    ) -> None:
         self.server = server
         self._endpoint = endpoint or server.url
         self._home = home
@@ -46,8 +49,7 @@ class BucketPlace(Place):
         self.prefix = PREFIX
         self.client = _client(server.url)
         self.client.create_bucket(Bucket=self.bucket)
-        self._log = Path(server.log)
-        self._read = self._log.stat().st_size
+        self._read = self.log.stat().st_size if isinstance(server, MotoServer) else 0
         self._writes: Counter[str] = Counter()
 
     # --- how machines come to it --------------------------------------------------------------
@@ -110,6 +112,12 @@ class BucketPlace(Place):
 
     # --- what is in it ------------------------------------------------------------------------
 
+    @property
+    def log(self) -> Path:
+        """The access log of the whole server."""
+        assert isinstance(self.server, MotoServer), "another server keeps its log to itself"
+        return self.server.log
+
     def find(self, key: str) -> bytes | None:
         try:
             return self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
@@ -134,7 +142,7 @@ class BucketPlace(Place):
 
     def writes(self) -> Mapping[str, int]:
         """How often each plain object was written, by the access log."""
-        with self._log.open("rb") as log:
+        with self.log.open("rb") as log:
             log.seek(self._read)
             new = log.read()
         whole = new[: new.rfind(b"\n") + 1]

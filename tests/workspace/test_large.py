@@ -74,7 +74,7 @@ def test_a_large_file_is_sent_in_parts_and_copied_on_the_server(
             await a.push()
             sent = [
                 row
-                for row in read_log(place._log.read_bytes())
+                for row in read_log(place.log.read_bytes())
                 if row.bucket == place.bucket and "partNumber" in row.query
             ]
             assert len(sent) == -(-SIZE // large.PART)
