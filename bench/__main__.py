@@ -1,88 +1,66 @@
-"""`make bench`: what the main job costs on a directory store, in one process with real ports.
+"""`make bench`: counts, times and memory, each against its limit; 1 when one is missed.
 
-Requests are counted at the store's port.  CPU is that of the process (all threads), so a ratio of
-two sizes in one run says whether the cost per file grows.
+`python -m bench PART...` runs some parts only; `--write` puts the figures of the S3 store into
+docs/bench/; `--share 10` takes a tenth of all the files and bytes, to try the bench itself.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import argparse
 import sys
-import tempfile
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import structlog
+from bench import directory, memory, peers, requests
+from bench.report import write
 
-from swampd.domain.values import Scope
-from tests.places.folder import FolderPlace
-from tests.workspace.machines import Machine, machine
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
-SMALL = 2_000
-LARGE = 20_000
-MOST_GROWTH = 1.3
-SCOPE = Scope("data/bench/x")
+    from bench.findings import Finding
 
-
-def fill(one: Machine, count: int) -> None:
-    """So many files of a few bytes, 100 a directory."""
-    for i in range(count):
-        one.write(f"{SCOPE}/{i // 100}/f{i}", b"content of file %d" % i)
-
-
-async def push_all(home: Path, count: int) -> tuple[float, float, dict[str, int]]:
-    """CPU and wall seconds of a first push of `count` files, and requests of what follows."""
-    async with machine(home, "a", FolderPlace(home / "store")) as a:
-        fill(a, count)
-        cpu, wall = time.process_time(), time.monotonic()
-        await a.push()
-        cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-        await a.until_free(Scope("data"))
-        return cpu, wall, await requests_of(a)
-
-
-async def requests_of(a: Machine) -> dict[str, int]:
-    """Requests of the commands that people type most."""
-    counts: dict[str, int] = {}
-
-    async def count(name: str, scope: Scope | None) -> None:
-        if scope is not None:
-            await a.until_free(scope)
-            await a.until_free(Scope("data"))
-        counts[name] = a.store.total
-        a.store.reset()
-
-    a.store.reset()
-    await a.push()
-    await count("push of nothing", None)
-    await a.pull("data")
-    await count("pull of nothing", None)
-    for name in ("declare + push of 1 + release", "acquire + push of 1 + release"):
-        hold = await a.workspace.lock([SCOPE], a.asker)
-        a.write(f"{SCOPE}/0/f1", name.encode())
-        await a.push(SCOPE)
-        await a.workspace.release(hold)
-        await count(name, SCOPE)
-    return counts
+DIRECTORY: Final = "directory"
+REQUESTS: Final = "requests"
+PEERS: Final = "peers"
+MEMORY: Final = "memory"
+PARTS: Final = (DIRECTORY, REQUESTS, PEERS, MEMORY)
 
 
 def main() -> int:
-    """Run both sizes; 1 when the cost per file grows by more than it may."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    costs: dict[int, float] = {}
-    for count in (SMALL, LARGE):
-        with tempfile.TemporaryDirectory() as folder:
-            cpu, wall, requests = asyncio.run(push_all(Path(folder), count))
-        costs[count] = cpu / count
-        print(
-            f"push of {count:6} new files: CPU {cpu / count * 1e6:6.0f} us/file, wall {wall:.1f} s"
-        )
-        for name, number in requests.items():
-            print(f"    {name}: {number} requests")
-    growth = costs[LARGE] / costs[SMALL]
-    print(f"CPU per file, {LARGE} against {SMALL} files: {growth:.2f} (at most {MOST_GROWTH})")
-    return 0 if growth <= MOST_GROWTH else 1
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--write", action="store_true", help="rewrite docs/bench/")
+    parser.add_argument("--share", type=int, default=1, help="divide the work by this")
+    asked = parser.parse_args()
+    parts = asked.parts or PARTS
+    if unknown := set(parts).difference(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    if asked.write and not {REQUESTS, PEERS, MEMORY}.issubset(parts):
+        parser.error(f"--write needs {REQUESTS}, {PEERS} and {MEMORY}")
+    found: list[Finding] = [_measure(part, asked.share) for part in parts]
+    if asked.write:
+        write(found)
+    misses = [miss for finding in found for miss in finding.misses]
+    for miss in misses:
+        print(f"bench: {miss}", file=sys.stderr)
+    return 1 if misses else 0
+
+
+def _measure(part: str, share: int) -> Finding:
+    """Run one part and print what it found."""
+    begun = time.monotonic()
+    found = _PARTS[part](share)
+    print(f"== {part} ({time.monotonic() - begun:.0f} s)\n{found.text}\n", flush=True)
+    return found
+
+
+_PARTS: Final[Mapping[str, Callable[[int], Finding]]] = {
+    DIRECTORY: lambda _: directory.measure(),
+    REQUESTS: lambda share: requests.measure([size // share for size in requests.SIZES]),
+    PEERS: lambda share: peers.measure(peers.FILES // share),
+    MEMORY: lambda share: memory.measure(memory.SIZE // share),
+}
 
 
 if __name__ == "__main__":

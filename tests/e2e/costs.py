@@ -79,6 +79,16 @@ def kinds(rows: list[Logged]) -> dict[str, dict[str, int]]:
     return {kind: dict(sorted(methods.items())) for kind, methods in sorted(found.items())}
 
 
+def until_free(place: Place) -> None:
+    """Wait until no lock is held, as the store has it."""
+
+    def is_free() -> bool:
+        records = (place.find(key) for key in place.keys(LOCKS))
+        return all(record and json.loads(record)["state"] == "free" for record in records)
+
+    until(is_free, "all locks are free", LIMIT_S)
+
+
 class Till:
     """Counts what one machine's commands cost, one after another."""
 
@@ -91,7 +101,7 @@ class Till:
         """So many small files, 100 a directory, pushed; nobody holds a lock."""
         self._fill("f", files)
         self._run("push")
-        self.until_free()
+        until_free(self._place)
 
     def costs(self) -> Iterator[Cost]:
         """Of all that has a budget."""
@@ -104,14 +114,6 @@ class Till:
         self._fill("new", MANY)
         yield self._cost(f"push of {MANY:,} new", MANY + 8, "push", SCOPE)
 
-    def until_free(self) -> None:
-        """Wait until no lock is held, as the store has it."""
-        until(self._is_free, "all locks are free", LIMIT_S)
-
-    def _is_free(self) -> bool:
-        records = (self._place.find(key) for key in self._place.keys(LOCKS))
-        return all(record and json.loads(record)["state"] == "free" for record in records)
-
     def _run(self, *words: str) -> None:
         done = self._machine.run(*words, limit_s=LIMIT_S)
         assert done.code == 0, done
@@ -119,7 +121,7 @@ class Till:
     def _cost(self, name: str, most: int, *words: str) -> Cost:
         self._server.reset()
         self._run(*words)
-        self.until_free()
+        until_free(self._place)
         return Cost(name, most, kinds(self._server.requests()))
 
     def _renewals(self) -> Iterator[Cost]:
@@ -134,7 +136,7 @@ class Till:
             done.touch()
             ended = finished(held)
         assert ended.code == 0, ended
-        self.until_free()
+        until_free(self._place)
         for methods in self._each_renewal()[:RENEWALS]:
             yield Cost("renewal", 1, {"renew": methods})
 
