@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.e2e.costs import Cost
 
 WIDTH: Final = 1080
-HEIGHT: Final = 360
+HEIGHT: Final = 410
 TOP: Final = 50
 BOTTOM: Final = 290
 PANELS: Final = (60, 500, 830)
@@ -63,7 +63,7 @@ def _requests(drawing: Drawing, requests: Requests) -> None:
         for point in points:
             drawing.dot(*point, colour)
         said = f"{row[0].name} (at most {row[0].most})"
-        at_x, at_y = left + 15 + (number % 2) * 190, BOTTOM + 36 + (number // 2) * 15
+        at_x, at_y = left + 15, BOTTOM + 40 + number * 15
         drawing.dot(at_x - 9, at_y - 4, colour)
         drawing.text(at_x, at_y, said)
 
@@ -96,7 +96,7 @@ def _bars(
     if limit is not None:
         at = BOTTOM - limit * scale
         drawing.line([(left, at), (left + NARROW, at)], INK, dashed=True)
-        drawing.text(left + NARROW, at - 4, f"limit {limit:g}", "end")
+        drawing.text(left - 4, at + 4, f"{limit:g}", "end")
     drawing.line([(left, BOTTOM), (left + NARROW, BOTTOM)])
     for place, (who, colour) in enumerate(WHO.items()):
         drawing.bar(left + place * 75, BOTTOM + 42, 10, 10, colour)
