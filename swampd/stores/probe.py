@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Final, NoReturn, assert_never
 
 from swampd.domain.outcomes import Applied, Found, Rejected, Unknown
 from swampd.domain.values import Wid
-from swampd.errors import NotSupported, StoreRefused, StoreUnavailable, SwampdError
+from swampd.errors import (
+    NotSupported,
+    StoreDenied,
+    StoreRefused,
+    StoreUnavailable,
+    SwampdError,
+)
 from swampd.ports import Lacking
 
 if TYPE_CHECKING:
@@ -53,6 +59,9 @@ class Verdict(Enum):
     KEPT = "kept"
     BROKEN = "broken"
     NOT_SUPPORTED = "not supported"
+    DENIED = "denied"
+    """We may not even try: object lock, or a right that is missing.  What needs it comes to a named
+    halt when it is needed."""
     NOT_RUN = "not run"
     """A check before it was broken."""
 
@@ -198,6 +207,11 @@ class _Probe:
             outcome = await self._first.delete_if(key, old)
         except NotSupported:
             self._verdicts[self._check] = Verdict.NOT_SUPPORTED
+            return
+        except StoreDenied as error:
+            if error.code != StoreDenied.code:
+                raise
+            self._verdicts[self._check] = Verdict.DENIED
             return
         await self._must_bounce(outcome, self._second, key, body)
 

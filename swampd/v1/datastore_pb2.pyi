@@ -226,7 +226,7 @@ class ProbeVerdict(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     check: _builtins.str
     verdict: _builtins.str
-    """kept, broken, not supported, not run"""
+    """kept, broken, not supported, denied, not run"""
     def __init__(
         self,
         *,

@@ -10,10 +10,10 @@ import pytest
 from swampd.domain.layout import Keys
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unknown
 from swampd.domain.values import RemoteKey, Wid
-from swampd.errors import StoreRefused, StoreUnavailable
+from swampd.errors import StoreDenied, StoreRefused, StoreUnavailable
 from swampd.ports import StoreCapabilities
 from swampd.stores.memory import Dialect, MemoryObjects, MemoryStore
-from swampd.stores.probe import LOSS, Check, ProbeReport, Verdict, probe
+from swampd.stores.probe import LOSS, Check, ProbeReport, Verdict, probe, require_kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -240,3 +240,16 @@ def test_a_probe_that_is_cancelled_cleans_up() -> None:
         assert objects.get(Keys("p").probe(WID)) == Missing()
 
     asyncio.run(run())
+
+
+class LetsNothingBeDeleted(Store):
+    async def delete_if(self, key: RemoteKey, token: Token) -> Applied | Rejected:
+        raise StoreDenied(f"object lock on {key} at {token}", "")
+
+
+def test_a_store_that_lets_nothing_be_deleted_is_taken_and_says_so() -> None:
+    objects = MemoryObjects(Dialect.S3)
+    stores = LetsNothingBeDeleted(objects), LetsNothingBeDeleted(objects)
+    report = asyncio.run(require_kept(*stores, Keys(), CountingRng()))
+    assert report.verdicts[Check.DELETE_STALE] is Verdict.DENIED
+    assert report.refused is None
