@@ -74,6 +74,11 @@ class Opening:
         next_ms = None if ahead is None else int(ahead)
         return Health(state, error.summary, error.hint, self._began_ms, next_ms)
 
+    def break_off(self) -> None:
+        """`run` is cancelled, maybe before it began: whoever waits is told now."""
+        self._attempt.error = _broken_off()
+        self._attempt.done.set()
+
     async def run(self) -> None:
         """Try until it is open, cannot be, or nobody asks any more."""
         pause = FIRST_PAUSE_S
@@ -96,7 +101,7 @@ class Opening:
     async def _try(self) -> SwampdError | None:
         """One attempt; whoever waits for it is told, even when it is cancelled."""
         attempt = self._attempt
-        attempt.error = Stopping("opening the workspace was broken off", "run the command again")
+        attempt.error = _broken_off()
         try:
             await self._open_once()
             attempt.error = None
@@ -113,3 +118,7 @@ class Opening:
             self._wanted.clear()
             attempt.done.set()
         return attempt.error
+
+
+def _broken_off() -> Stopping:
+    return Stopping("opening the workspace was broken off", "run the command again")

@@ -155,7 +155,7 @@ class Workspaces:
             if not await wait_for(attempt.done, clock, OPEN_S):
                 raise _too_slow(located)
             error = attempt.error
-            if error is None:
+            if error is None or self._goes_on(error, located):
                 continue
             left = until - clock.now()
             if left <= 0 or trouble_of(error) not in _WAITED_OUT:
@@ -170,9 +170,14 @@ class Workspaces:
         served = self._ready(located)
         if served is not None:
             return served
-        attempt = self._ask(located)
-        opening = self._openings[located.cache]
-        await wait_for(attempt.done, self.world.clock, patience_s)
+        until = self.world.clock.now() + patience_s
+        while True:
+            attempt = self._ask(located)
+            opening = self._openings[located.cache]
+            left = until - self.world.clock.now()
+            in_time = await wait_for(attempt.done, self.world.clock, left)
+            if not in_time or attempt.error is None or not self._goes_on(attempt.error, located):
+                break
         if (
             attempt.done.is_set()
             and attempt.error is not None
@@ -180,6 +185,13 @@ class Workspaces:
         ):
             raise attempt.error
         return self._ready(located) or opening
+
+    def _goes_on(self, error: SwampdError, located: Located) -> bool:
+        """Was this try broken off for one that serves this client as well?"""
+        if not isinstance(error, Stopping) or self._stopping.is_set():
+            return False
+        opening = self._openings.get(located.cache)
+        return opening is None or not means_another(opening.located, located)
 
     def _ready(self, located: Located) -> Served | None:
         """The open workspace of a cache, once it serves."""
@@ -190,7 +202,8 @@ class Workspaces:
         """Have it opened, now.  Raises Stopping."""
         opening = self._openings.get(located.cache)
         if opening is not None and means_another(opening.located, located):
-            self._tries[opening].cancel()
+            self._tries.pop(opening).cancel()
+            opening.break_off()
             opening = None
         if opening is None:
             opening = Opening(
@@ -205,7 +218,7 @@ class Workspaces:
         try:
             await opening.run()
         finally:
-            del self._tries[opening]
+            self._tries.pop(opening, None)
             if self._openings.get(cache) is opening:
                 del self._openings[cache]
 
