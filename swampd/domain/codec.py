@@ -71,7 +71,7 @@ class _Schema(msgspec.Struct):
     schema: Count
 
 
-class _Row(msgspec.Struct):
+class _Row(msgspec.Struct, gc=False):
     """An entry or a tombstone as it stands in JSON, before we know which.
 
     Its ids are looked at when its key is known to be one: the row of a hostile key is not used.
@@ -167,13 +167,14 @@ def _decode(
 # --- rows -------------------------------------------------------------------------------------
 
 
-def _as_row(record: Record) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(record, builtin_types=(bytes,))
+def _as_row(record: Record) -> Record | dict[str, Any]:
+    """What the encoder is given for a record: mostly itself."""
     if isinstance(record, Tombstone):
-        row["gone"] = True
-    else:
-        row["mtime_ns"] = min(max(record.mtime_ns, LEAST_TIME), MOST_TIME)
-    return row
+        return {**msgspec.to_builtins(record), "gone": True}
+    if LEAST_TIME <= record.mtime_ns <= MOST_TIME:
+        return record
+    time_ns = min(max(record.mtime_ns, LEAST_TIME), MOST_TIME)
+    return msgspec.structs.replace(record, mtime_ns=time_ns)
 
 
 def encode_record(record: Record) -> bytes:

@@ -16,7 +16,7 @@ INLINE_TOTAL = 64 * 1024
 """All inline contents of one head together, in bytes."""
 
 
-class Redo(msgspec.Struct, frozen=True, omit_defaults=True):
+class Redo(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where the content is until the plain key holds it: in the head, or staged under a wid, one of
     the two."""
 
@@ -24,7 +24,7 @@ class Redo(msgspec.Struct, frozen=True, omit_defaults=True):
     staged: Wid | None = None
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A path that exists.
 
     With `redo`, `token` is what the plain key held before (None: nothing).
@@ -44,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         return Content(self.size, self.sha256, self.x)
 
 
-class Tombstone(msgspec.Struct, frozen=True):
+class Tombstone(msgspec.Struct, frozen=True, gc=False):
     """A path that was deleted by the commit `seq`; `swept` once its plain key is gone.
 
     `at` is the writer's wall clock in milliseconds, used for nothing but the 90 days.

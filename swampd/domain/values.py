@@ -4,6 +4,9 @@ A string that is a kind of path, id or token has a type of its own, so that the 
 the plain path, or an epoch and a seq, cannot be mixed up unseen.  The types of numbers and ids say
 their bounds and form here, once: whatever decodes a document refuses it where one is exceeded, so
 that nothing out of a store overflows the journal or becomes part of a key unseen (S9).
+
+Values that there may be a million of are structs with `gc=False`: they hold nothing but other
+values, so the collector of cycles need not look at them again and again.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ BootId = NewType("BootId", str)
 """The kernel's id of one boot; clocks of two boots are never compared."""
 
 
-class Token(msgspec.Struct, frozen=True, array_like=True):
+class Token(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A store's version of one object; `[e_tag, version]` in JSON.
 
     Equal tokens mean equal bytes.  On a store whose tokens are content hashes an earlier token
@@ -77,7 +80,7 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
     version: str | None = None
 
 
-class Content(msgspec.Struct, frozen=True):
+class Content(msgspec.Struct, frozen=True, gc=False):
     """What a path holds: length in bytes, digest, and the owner's execute bit."""
 
     size: Count

@@ -7,22 +7,23 @@ base: that list, not a walk, is what a pull works on, so a pull costs what chang
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from swampd.domain.codec import decode_record, encode_record
 from swampd.domain.entries import Entry, Record, Tombstone
 from swampd.domain.values import CachePath, Content, Scope, Sha256, Wid
+from swampd.indexing.many import these
 from swampd.ports import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from swampd.ports import Transaction
 
 
-class Base(msgspec.Struct, frozen=True):
+class Base(msgspec.Struct, frozen=True, gc=False):
     """What a path was when local and remote last agreed, and the local file's stamp then.
 
     `racy`: the file could have been written again within the same tick, so look at its bytes.
@@ -48,6 +49,15 @@ def remote(tx: Transaction, path: CachePath) -> Record | None:
     for (raw,) in tx.execute("SELECT record FROM remote WHERE path = ?", (path,)):
         return decode_record(raw)
     return None
+
+
+def remotes(tx: Transaction, paths: Iterable[CachePath]) -> dict[CachePath, Record]:
+    """What the heads say of these paths, as far as they say anything."""
+    rows = tx.execute(
+        "SELECT path, record FROM remote WHERE path IN (SELECT value FROM json_each(?))",
+        (these(paths),),
+    )
+    return {CachePath(path): decode_record(raw) for path, raw in rows}
 
 
 def remote_in(tx: Transaction, scope: Scope) -> dict[CachePath, Record]:
@@ -84,19 +94,29 @@ def pending_in(tx: Transaction, scope: Scope) -> dict[CachePath, Record]:
     return {CachePath(path): decode_record(raw) for path, raw in rows}
 
 
-def live_near(tx: Transaction, path: CachePath) -> list[CachePath]:
-    """The ancestors and descendants of a path that some head has any row for: names that cannot
-    be both file and directory (section 4)."""
-    near: list[CachePath] = []
+def near_any(tx: Transaction, paths: Iterable[CachePath]) -> set[CachePath]:
+    """Those of the paths that some head has any row above or below of: names that cannot be both
+    file and directory (section 4)."""
+    asked = list(paths)
+    folders = {path: _folders_above(path) for path in asked}
+    above = remotes(tx, {folder for found in folders.values() for folder in found})
+    near = {path for path in asked if not above.keys().isdisjoint(folders[path])}
+    return near | with_rows_below(tx, asked)
+
+
+def with_rows_below(tx: Transaction, paths: Iterable[CachePath]) -> set[CachePath]:
+    """Those of the paths that some head has any row below of."""
+    rows = tx.execute(
+        "SELECT value FROM json_each(?) WHERE EXISTS"
+        " (SELECT 1 FROM remote WHERE path >= value || '/' AND path < value || '0')",
+        (these(paths),),
+    )
+    return {CachePath(path) for (path,) in rows}
+
+
+def _folders_above(path: CachePath) -> list[CachePath]:
     parts = path.split("/")
-    for depth in range(1, len(parts)):
-        above = CachePath("/".join(parts[:depth]))
-        if remote(tx, above) is not None:
-            near.append(above)
-    low, high = path + "/", path + "0"
-    rows = tx.execute("SELECT path FROM remote WHERE path >= ? AND path < ?", (low, high))
-    near.extend(CachePath(row[0]) for row in rows)
-    return near
+    return [CachePath("/".join(parts[:depth])) for depth in range(1, len(parts))]
 
 
 def put_remote(
@@ -104,24 +124,29 @@ def put_remote(
 ) -> None:
     """Newer rows of a scope: remembered with the manifest they stand in (None: the delta), and
     noted as unapplied where they differ from base."""
-    for path, record in records.items():
-        raw = encode_record(record)
-        known = list(tx.execute("SELECT record, scope FROM remote WHERE path = ?", (path,)))
-        if known and known[0] == (raw, scope):
-            tx.execute("UPDATE remote SET home = ? WHERE path = ?", (home, path))
-            continue
-        tx.execute(
-            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?)",
-            (path, scope, raw, home, _is_pending(record)),
-        )
-        note_applied_or_not(tx, scope, path, record)
+    raws = {path: encode_record(record) for path, record in records.items()}
+    known = tx.execute(
+        "SELECT path, record, scope FROM remote WHERE path IN (SELECT value FROM json_each(?))",
+        (these(raws),),
+    )
+    same = {path for path, raw, of in known if (raw, of) == (raws[path], scope)}
+    tx.executemany("UPDATE remote SET home = ? WHERE path = ?", ((home, path) for path in same))
+    newer = {path: record for path, record in records.items() if path not in same}
+    tx.executemany(
+        "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?)",
+        ((path, scope, raws[path], home, _is_pending(record)) for path, record in newer.items()),
+    )
+    note_applied_or_not(tx, scope, newer)
 
 
 def drop_remote(tx: Transaction, scope: Scope, paths: Iterable[CachePath]) -> None:
     """No head says anything of these paths any more (tombstones dropped, or a head went back)."""
-    for path in paths:
-        tx.execute("DELETE FROM remote WHERE path = ? AND scope = ?", (path, scope))
-        note_applied_or_not(tx, scope, path, None)
+    gone = list(paths)
+    tx.execute(
+        "DELETE FROM remote WHERE +scope = ? AND path IN (SELECT value FROM json_each(?))",
+        (scope, these(gone)),
+    )
+    note_applied_or_not(tx, scope, dict.fromkeys(gone))
 
 
 def paths_in(tx: Transaction, scope: Scope) -> set[CachePath]:
@@ -158,6 +183,15 @@ def base(tx: Transaction, path: CachePath) -> Base | None:
     return None
 
 
+def bases(tx: Transaction, paths: Iterable[CachePath]) -> dict[CachePath, Base]:
+    """What was agreed of these paths, as far as anything was."""
+    rows = tx.execute(
+        f"SELECT path, {_BASE} FROM base WHERE path IN (SELECT value FROM json_each(?))",  # noqa: S608
+        (these(paths),),
+    )
+    return {CachePath(row[0]): _base(row[1:]) for row in rows}
+
+
 def bases_in(tx: Transaction, scope: Scope) -> dict[CachePath, Base]:
     """All bases of a scope."""
     rows = tx.execute(f"SELECT path, {_BASE} FROM base WHERE scope = ?", (scope,))  # noqa: S608
@@ -171,30 +205,44 @@ def all_base_paths(tx: Transaction) -> list[CachePath]:
 
 def put_base(tx: Transaction, scope: Scope, path: CachePath, agreed: Base) -> None:
     """Local and remote agree on this content; the local file had this stamp."""
-    content, stamp = agreed.content, agreed.stamp
-    tx.execute(
+    put_bases(tx, scope, {path: agreed})
+
+
+def put_bases(tx: Transaction, scope: Scope, agreed: Mapping[CachePath, Base]) -> None:
+    """`put_base` for many paths."""
+    tx.executemany(
         "INSERT OR REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            path,
-            scope,
-            content.size,
-            content.sha256,
-            content.x,
-            stamp.dev,
-            stamp.ino,
-            stamp.size,
-            stamp.mtime_ns,
-            stamp.ctime_ns,
-            agreed.racy,
-        ),
+        (_base_row(scope, path, base) for path, base in agreed.items()),
     )
-    note_applied_or_not(tx, scope, path, remote(tx, path))
+    _note_now(tx, scope, agreed)
+
+
+def _base_row(scope: Scope, path: CachePath, agreed: Base) -> tuple[Any, ...]:
+    content, stamp = agreed.content, agreed.stamp
+    return (
+        path,
+        scope,
+        content.size,
+        content.sha256,
+        content.x,
+        stamp.dev,
+        stamp.ino,
+        stamp.size,
+        stamp.mtime_ns,
+        stamp.ctime_ns,
+        agreed.racy,
+    )
 
 
 def drop_base(tx: Transaction, scope: Scope, path: CachePath) -> None:
     """Nothing is agreed of this path any more (it is gone on both sides, or the edit won)."""
-    tx.execute("DELETE FROM base WHERE path = ?", (path,))
-    note_applied_or_not(tx, scope, path, remote(tx, path))
+    drop_bases(tx, scope, (path,))
+
+
+def drop_bases(tx: Transaction, scope: Scope, paths: Collection[CachePath]) -> None:
+    """`drop_base` for many paths."""
+    tx.execute("DELETE FROM base WHERE path IN (SELECT value FROM json_each(?))", (these(paths),))
+    _note_now(tx, scope, paths)
 
 
 def renumber_bases(tx: Transaction, before: int, now: int) -> None:
@@ -207,8 +255,8 @@ def drop_all_bases(tx: Transaction) -> None:
     tx.execute("DELETE FROM base")
     tx.execute("DELETE FROM unapplied")
     rows = list(tx.execute("SELECT path, scope, record FROM remote ORDER BY path"))
-    for path, scope, raw in rows:
-        note_applied_or_not(tx, Scope(scope), CachePath(path), decode_record(raw))
+    live = ((path, of) for path, of, raw in rows if isinstance(decode_record(raw), Entry))
+    tx.executemany("INSERT INTO unapplied VALUES (?, ?)", live)
 
 
 def without_record(tx: Transaction, scope: Scope) -> list[CachePath]:
@@ -225,18 +273,32 @@ def without_record(tx: Transaction, scope: Scope) -> list[CachePath]:
 
 
 def note_applied_or_not(
-    tx: Transaction, scope: Scope, path: CachePath, record: Record | None
+    tx: Transaction, scope: Scope, records: Mapping[CachePath, Record | None]
 ) -> None:
-    """Does the remote row differ from base?  Then the path is on the list of work."""
-    agreed = base(tx, path)
-    if isinstance(record, Entry):
-        differs = agreed is None or agreed.content != record.content
-    else:
-        differs = agreed is not None
-    if differs:
-        tx.execute("INSERT OR REPLACE INTO unapplied VALUES (?, ?)", (path, scope))
-    else:
-        tx.execute("DELETE FROM unapplied WHERE path = ?", (path,))
+    """Which of these remote rows differ from base?  Those paths are on the list of work."""
+    agreed = tx.execute(
+        "SELECT path, size, sha256, x FROM base WHERE path IN (SELECT value FROM json_each(?))",
+        (these(records),),
+    )
+    contents = {path: Content(size, Sha256(sha256), bool(x)) for path, size, sha256, x in agreed}
+    differ: list[CachePath] = []
+    same: list[CachePath] = []
+    for path, record in records.items():
+        wanted = record.content if isinstance(record, Entry) else None
+        (same if contents.get(path) == wanted else differ).append(path)
+    tx.executemany(
+        "INSERT OR REPLACE INTO unapplied VALUES (?, ?)", ((path, scope) for path in differ)
+    )
+    tx.execute(
+        "DELETE FROM unapplied WHERE path IN (SELECT value FROM json_each(?))", (these(same),)
+    )
+
+
+def _note_now(tx: Transaction, scope: Scope, paths: Iterable[CachePath]) -> None:
+    """The bases of these paths have changed."""
+    asked = list(paths)
+    records = remotes(tx, asked)
+    note_applied_or_not(tx, scope, {path: records.get(path) for path in asked})
 
 
 def unapplied_in(tx: Transaction, scope: Scope) -> list[CachePath]:

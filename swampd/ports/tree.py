@@ -25,7 +25,7 @@ class Kind(Enum):
     OTHER = "other"
 
 
-class Stamp(msgspec.Struct, frozen=True):
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """What lstat says of a regular file: any difference means look at the bytes (section 5)."""
 
     dev: int
@@ -36,7 +36,7 @@ class Stamp(msgspec.Struct, frozen=True):
     x: bool
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """One file of a scan.  `stamp` is there for regular files only."""
 
     path: str
@@ -71,7 +71,7 @@ class NotUtf8:
 ScanRow = Seen | Unreadable | NotUtf8
 
 
-class Scratch(msgspec.Struct, frozen=True):
+class Scratch(msgspec.Struct, frozen=True, gc=False):
     """A whole file for `tmp/<name>`."""
 
     name: str
@@ -90,7 +90,7 @@ class ReadProblem(Enum):
     """It changed between open and the last look."""
 
 
-class FileRead(msgspec.Struct, frozen=True):
+class FileRead(msgspec.Struct, frozen=True, gc=False):
     """A file read whole while it did not change: opened without following links, fstat before
     equal to fstat and lstat after.  `body` is bytes, a sealed copy, or None when only hashed."""
 

@@ -23,7 +23,7 @@ from swampd.locking.cas import Landed, NotSent, Refused
 from swampd.syncing import ledger, local_ledger, plans
 from swampd.syncing import sent as sent_rows
 from swampd.syncing.ledger import Change, CommitIntent
-from swampd.syncing.scoping import scope_of
+from swampd.syncing.scoping import scopes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,13 +133,10 @@ def finish(tx: Transaction, intent: CommitIntent) -> None:
     """
     if not ledger.is_open(tx, intent.wid):
         return
-    for path, change in intent.changes.items():
-        sent, scope = ledger.content_of_change(change), scope_of(tx, path)
-        if sent is None:
-            rows.drop_base(tx, scope, path)
-        else:
-            content, stamp = sent
-            rows.put_base(tx, scope, path, Base(content, stamp, change.racy))
+    for scope, paths in scopes_of(tx, intent.changes).items():
+        sent = {path: _sent(intent.changes[path]) for path in paths}
+        rows.put_bases(tx, scope, {path: base for path, base in sent.items() if base is not None})
+        rows.drop_bases(tx, scope, [path for path, base in sent.items() if base is None])
     local_ledger.leave_join(tx, intent.changes)
     local_ledger.clear_states(tx, intent.changes)
     ledger.forget_mirrored(tx, intent.changes)
@@ -147,6 +144,12 @@ def finish(tx: Transaction, intent: CommitIntent) -> None:
     ledger.end_commit(tx, intent.wid)
     ledger.touch_commit(tx, intent.scope, intent.sent_at, intent.boot_id)
     plans.note_applied(tx, intent.scope)
+
+
+def _sent(change: Change) -> Base | None:
+    """What base becomes by a change; None for a tombstone."""
+    sent = ledger.content_of_change(change)
+    return Base(*sent, change.racy) if sent is not None else None
 
 
 # --- settling by the way --------------------------------------------------------------------------
@@ -215,8 +218,8 @@ async def _find_out(
 
         def close(tx: Transaction) -> None:
             if hidden:
-                for path in intent.changes:
-                    rows.drop_base(tx, scope_of(tx, path), path)
+                for scope, paths in scopes_of(tx, intent.changes).items():
+                    rows.drop_bases(tx, scope, paths)
                 local_ledger.enter_join(tx, intent.changes)
             sent_rows.forget_sent(tx, intent.changes)
             ledger.end_commit(tx, intent.wid)
@@ -241,7 +244,7 @@ async def _read_children(sync: Sync, intent: CommitIntent) -> None:
     them is read before base says what was sent."""
 
     def unread(tx: Transaction) -> set[Scope]:
-        owners = {scope_of(tx, path) for path in intent.changes} - {intent.scope}
+        owners = scopes_of(tx, intent.changes).keys() - {intent.scope}
         return {scope for scope in owners if heads_ledger.known_head(tx, scope) is None}
 
     for scope in sorted(await sync.journal.read(unread)):

@@ -173,7 +173,7 @@ class Resolver:
 
         def work(tx: Transaction) -> None:
             local_ledger.forget_conflict(tx, path)
-            rows.note_applied_or_not(tx, scope_of(tx, path), path, rows.remote(tx, path))
+            rows.note_applied_or_not(tx, scope_of(tx, path), {path: rows.remote(tx, path)})
 
         await self._sync.journal.write(work)
         raise BadRequest(

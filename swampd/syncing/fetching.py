@@ -42,7 +42,7 @@ TOGETHER_BYTES: Final = 1024 * 1024
 """So many contents, or so many bytes of them, are written in one go."""
 
 
-class Fetched(msgspec.Struct, frozen=True):
+class Fetched(msgspec.Struct, frozen=True, gc=False):
     """A verified download in `tmp/<name>`, ready to be placed."""
 
     path: CachePath

@@ -16,6 +16,7 @@ from swampd.domain.codec import decode_record, encode_record
 from swampd.domain.entries import Entry
 from swampd.domain.leases import HORIZON_S
 from swampd.domain.values import BootId, CachePath, Content, Epoch, Scope, Seq, Sha256, Token, Wid
+from swampd.indexing.many import these
 from swampd.locking.ledger import dump_token, load_token
 from swampd.ports import Stamp
 
@@ -44,28 +45,20 @@ def open_requests(
     tx: Transaction, intents: Iterable[Intent], now: float, boot_id: BootId
 ) -> list[int]:
     """Journal them, one per sending; their ids."""
-    ids: list[int] = []
-    for intent in intents:
-        rows = tx.execute(
-            "INSERT INTO request (kind, path, wid, sha256, epoch, sent_at, boot_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (
-                intent.kind,
-                intent.path,
-                intent.wid,
-                intent.sha256,
-                intent.epoch,
-                now,
-                boot_id,
-            ),
-        )
-        ids.extend(row[0] for row in rows)
-    return ids
+    first = 1 + next(
+        (seq for (seq,) in tx.execute("SELECT seq FROM sqlite_sequence WHERE name = 'request'")), 0
+    )
+    rows = [
+        (number, i.kind, i.path, i.wid, i.sha256, i.epoch, now, boot_id)
+        for number, i in enumerate(intents, first)
+    ]
+    tx.executemany("INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    return [row[0] for row in rows]
 
 
 def close_requests(tx: Transaction, ids: Iterable[int]) -> None:
     """Their own definite answers came."""
-    tx.executemany("DELETE FROM request WHERE id = ?", ((i,) for i in ids))
+    tx.execute("DELETE FROM request WHERE id IN (SELECT value FROM json_each(?))", (these(ids),))
 
 
 def restamp_requests(tx: Transaction, ids: Iterable[int], sent_at: float) -> None:
@@ -109,7 +102,7 @@ def open_under(tx: Transaction, epoch: Epoch) -> bool:
 # --- commits ------------------------------------------------------------------------------------
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One path of a commit: its row, and the local file it was made of (None: a tombstone)."""
 
     record: bytes
@@ -264,7 +257,9 @@ def plain_token(tx: Transaction, path: CachePath, record: Record | None) -> Toke
 
 def forget_mirrored(tx: Transaction, paths: Iterable[CachePath]) -> None:
     """Settled, or overtaken by a newer row."""
-    tx.executemany("DELETE FROM mirrored WHERE path = ?", ((path,) for path in paths))
+    tx.execute(
+        "DELETE FROM mirrored WHERE path IN (SELECT value FROM json_each(?))", (these(paths),)
+    )
 
 
 def content_of_change(change: Change) -> tuple[Content, Stamp] | None:

@@ -12,6 +12,7 @@ from swampd.domain import scopes
 from swampd.domain.codec import decode_record, encode_record
 from swampd.domain.states import ConflictKind, PathState
 from swampd.domain.values import BootId, CachePath, Scope, Sha256
+from swampd.indexing.many import these
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +44,9 @@ def begin_placements(tx: Transaction, placements: Iterable[Placement]) -> None:
 
 def end_placements(tx: Transaction, names: Iterable[str]) -> None:
     """Their renames are done and looked at."""
-    tx.executemany("DELETE FROM placement WHERE name = ?", ((name,) for name in names))
+    tx.execute(
+        "DELETE FROM placement WHERE name IN (SELECT value FROM json_each(?))", (these(names),)
+    )
 
 
 def placements(tx: Transaction) -> list[Placement]:
@@ -97,7 +100,9 @@ def set_state(tx: Transaction, scope: Scope, path: str, state: PathState, detail
 
 def clear_states(tx: Transaction, paths: Iterable[str]) -> None:
     """These paths are through."""
-    tx.executemany("DELETE FROM path_state WHERE path = ?", ((path,) for path in paths))
+    tx.execute(
+        "DELETE FROM path_state WHERE path IN (SELECT value FROM json_each(?))", (these(paths),)
+    )
 
 
 def clear_scope_states(tx: Transaction, scope: Scope, states: Sequence[PathState]) -> None:
@@ -224,7 +229,9 @@ def enter_join(tx: Transaction, paths: Iterable[CachePath]) -> None:
 
 def leave_join(tx: Transaction, paths: Iterable[CachePath]) -> None:
     """These paths have a base again, or were resolved."""
-    tx.executemany("DELETE FROM joining WHERE path = ?", ((path,) for path in paths))
+    tx.execute(
+        "DELETE FROM joining WHERE path IN (SELECT value FROM json_each(?))", (these(paths),)
+    )
 
 
 def note_blind(tx: Transaction, names: Iterable[str]) -> None:

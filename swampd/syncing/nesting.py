@@ -58,22 +58,22 @@ def crowded(
     Not those that have a live entry themselves: they were first, or a head has both already.
     Entries in `gone` do not count.
     """
-    files: dict[str, bool] = {}
-
-    def is_file(path: str) -> bool:
-        if path not in files:
-            live = isinstance(rows.remote(tx, CachePath(path)), Entry)
-            files[path] = live and path not in gone
-        return files[path]
-
+    asked = list(paths)
+    folders = {folder for path in asked for folder in folders_above(path)}
+    around = rows.remotes(tx, (*asked, *map(CachePath, folders)))
+    live = {path for path, record in around.items() if isinstance(record, Entry)}
+    below = rows.with_rows_below(tx, asked)
     found: dict[CachePath, CachePath] = {}
-    for path in paths:
-        other = next((CachePath(p) for p in folders_above(path) if is_file(p)), None)
-        if other is None:
-            below = rows.remote_below(tx, Scope(path))
-            live = (p for p, record in below.items() if isinstance(record, Entry))
-            other = next((p for p in live if p not in gone), None)
-        if other is not None and not isinstance(rows.remote(tx, path), Entry):
+    for path in asked:
+        if path in live:
+            continue
+        above = (CachePath(folder) for folder in folders_above(path))
+        other = next((p for p in above if p in live and p not in gone), None)
+        if other is None and path in below:
+            records = rows.remote_below(tx, Scope(path))
+            entries = (p for p, record in records.items() if isinstance(record, Entry))
+            other = next((p for p in entries if p not in gone), None)
+        if other is not None:
             found[path] = other
     return found
 
@@ -89,7 +89,8 @@ def to_be_asked(tx: Transaction, scope: Scope, plan: Plan) -> list[Scope]:
     Of a new file, a scope of its name; of the first files of a scope, the ones above it.  Any
     other new path is beside entries of its own head, which was first.
     """
-    new = [path for path in plan.push if not isinstance(rows.remote(tx, path), Entry)]
+    records = rows.remotes(tx, plan.push)
+    new = [path for path in plan.push if not isinstance(records.get(path), Entry)]
     if scope == scopes.ROOT:
         return [Scope(path) for path in new]
     children = heads_ledger.children_of(tx, scope)

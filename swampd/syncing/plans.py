@@ -135,11 +135,12 @@ def make_plan(
     plan.known = next(
         (row[0] for row in tx.execute("SELECT count(*) FROM base WHERE scope = ?", (scope,))), 0
     )
+    records, bases = rows.remotes(tx, looks), rows.bases(tx, looks)
     for path in sorted(looks):
         if path in uncommitted:
             plan.held[path] = PathState.UNCOMMITTED
             continue
-        record, base = rows.remote(tx, path), rows.base(tx, path)
+        record, base = records.get(path), bases.get(path)
         if record is not None:
             plan.records[path] = record
         local, file = looks[path]

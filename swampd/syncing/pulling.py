@@ -31,13 +31,12 @@ from swampd.syncing.local_ledger import Placement, Trashed
 from swampd.syncing.patience import Patience
 from swampd.syncing.placing import Placed, Placer, batches, levels, placing_order
 from swampd.syncing.pointing import local_pointers
-from swampd.syncing.survey import LocalFile, look_at
+from swampd.syncing.survey import LocalFile, bases_of, look_at
 
 if TYPE_CHECKING:
     from swampd.domain.entries import Entry
     from swampd.domain.planning import Local
     from swampd.domain.values import CachePath, Scope, Sha256
-    from swampd.indexing.rows import Base
     from swampd.ports import Transaction
     from swampd.syncing.bases import Bases
     from swampd.syncing.context import Sync
@@ -118,7 +117,7 @@ class Puller:
     async def _plan(self, scope: Scope, paths: list[CachePath]) -> Plan:
         colliding = await self._colliding(paths)
         chosen = [path for path in paths if path not in colliding] if colliding else paths
-        bases = await self._sync.journal.read(lambda tx: _bases(tx, chosen))
+        bases = await self._sync.journal.read(lambda tx: rows.bases(tx, chosen))
         looks = await self._sync.threads.cpu(lambda: look_at(self._sync.tree, chosen, bases))
         plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
         plan.held.update(dict.fromkeys(colliding, PathState.NAME_COLLISION))
@@ -322,17 +321,14 @@ class Puller:
         now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
 
         def work(tx: Transaction) -> None:
-            for path, file in placed.files.items():
-                rows.put_base(tx, scope, path, file.as_base)
-            for path in placed.gone:
-                rows.drop_base(tx, scope, path)
+            rows.put_bases(tx, scope, bases_of(placed.files))
+            rows.drop_bases(tx, scope, placed.gone)
             for name, (path, sha256) in placed.trashed.items():
                 local_ledger.note_trash(tx, Trashed(name, path, sha256, now, boot_id))
             local_ledger.leave_join(tx, (*placed.files, *placed.gone))
             local_ledger.clear_states(tx, (*placed.files, *placed.gone))
-            for intent in local_ledger.placements(tx):
-                if intent.path in placed_paths:
-                    local_ledger.end_placements(tx, (intent.name,))
+            done = [i.name for i in local_ledger.placements(tx) if i.path in placed_paths]
+            local_ledger.end_placements(tx, done)
 
         placed_paths = {
             *ready,
@@ -359,10 +355,8 @@ class Puller:
 
 def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
     """The part of a plan that needs no bytes moved: agreeing and dropping bases."""
-    for path, file in plan.agree.items():
-        rows.put_base(tx, scope, path, file.as_base)
-    for path in (*plan.drop, *plan.forget):
-        rows.drop_base(tx, scope, path)
+    rows.put_bases(tx, scope, bases_of(plan.agree))
+    rows.drop_bases(tx, scope, (*plan.drop, *plan.forget))
     for path in plan.agree:
         local_ledger.drop_conflict(tx, path)
     local_ledger.leave_join(tx, plan.drop)
@@ -374,15 +368,6 @@ def _open_paths(tx: Transaction, scope: Scope) -> list[CachePath]:
     children = heads_ledger.children_of(tx, scope)
     joining = local_ledger.joining_in(tx, scope, children)
     return sorted({*rows.unapplied_in(tx, scope), *joining})
-
-
-def _bases(tx: Transaction, paths: list[CachePath]) -> dict[CachePath, Base]:
-    found: dict[CachePath, Base] = {}
-    for path in paths:
-        base = rows.base(tx, path)
-        if base is not None:
-            found[path] = base
-    return found
 
 
 def _digest(file: LocalFile | None) -> Sha256 | None:

@@ -31,7 +31,7 @@ from swampd.syncing.mirroring import Mirror
 from swampd.syncing.patience import Patience
 from swampd.syncing.pointing import local_pointers
 from swampd.syncing.pulling import apply_agreed
-from swampd.syncing.survey import Survey, survey
+from swampd.syncing.survey import Survey, bases_of, survey
 from swampd.syncing.uploading import (
     READS,
     READS_WITHIN_S,
@@ -140,8 +140,7 @@ class Pusher:
             touched = seen.touched
 
             def renew(tx: Transaction) -> None:
-                for path, file in touched.items():
-                    rows.put_base(tx, scope, path, file.as_base)
+                rows.put_bases(tx, scope, bases_of(touched))
 
             await self._bases.change(renew)
         return seen

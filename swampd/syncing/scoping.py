@@ -120,6 +120,18 @@ def scope_of(tx: Transaction, path: CachePath) -> Scope:
     return scopes.owner_of(path, heads_ledger.children_of(tx, scopes.top_of(path)))
 
 
+def scopes_of(tx: Transaction, paths: Iterable[CachePath]) -> dict[Scope, list[CachePath]]:
+    """`scope_of` for many paths: those of each scope."""
+    children: dict[Scope, list[Scope]] = {}
+    found: dict[Scope, list[CachePath]] = {}
+    for path in paths:
+        top = scopes.top_of(path)
+        if top not in children:
+            children[top] = heads_ledger.children_of(tx, top)
+        found.setdefault(scopes.owner_of(path, children[top]), []).append(path)
+    return found
+
+
 def _is_entry(tx: Transaction, path: CachePath) -> bool:
     return isinstance(rows.remote(tx, path), Entry)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swampd.domain.values import CachePath, Epoch, Nonce, Sha256, Token, Wid
+from swampd.indexing.many import these
 from swampd.locking.ledger import dump_token, load_token
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def all_sent(tx: Transaction) -> dict[CachePath, Sent]:
 
 def forget_sent(tx: Transaction, paths: Iterable[CachePath]) -> None:
     """They are in a commit, or cannot be told from what is."""
-    tx.executemany("DELETE FROM sent WHERE path = ?", ((path,) for path in paths))
+    tx.execute("DELETE FROM sent WHERE path IN (SELECT value FROM json_each(?))", (these(paths),))
 
 
 def forget_all_sent(tx: Transaction) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from swampd.ports import FileTree, ScanRow
 
 
-class LocalFile(msgspec.Struct, frozen=True):
+class LocalFile(msgspec.Struct, frozen=True, gc=False):
     """A local file as it was read: its content, its stamp, and whether that can be relied on."""
 
     content: Content
@@ -38,6 +38,11 @@ class LocalFile(msgspec.Struct, frozen=True):
     def as_base(self) -> Base:
         """The same as a base row."""
         return Base(self.content, self.stamp, self.racy)
+
+
+def bases_of(files: Mapping[CachePath, LocalFile]) -> dict[CachePath, Base]:
+    """The same as base rows."""
+    return {path: file.as_base for path, file in files.items()}
 
 
 @dataclass(slots=True)

@@ -125,12 +125,14 @@ class Uploader:
     def _items(
         self, tx: Transaction, batch: list[CachePath], files: Mapping[CachePath, LocalFile]
     ) -> list[_Item]:
+        records = rows.remotes(tx, batch)
+        near = rows.near_any(tx, batch)
         found: list[_Item] = []
         for path in batch:
-            record = rows.remote(tx, path)
-            fresh = record is None and not rows.live_near(tx, path)
+            record = records.get(path)
             wid = Wid(self._sync.rng.uuid())
-            expected = ledger.plain_token(tx, path, record)
+            expected = ledger.plain_token(tx, path, record) if record is not None else None
+            fresh = record is None and path not in near
             found.append(_Item(path, files[path], record, expected, fresh, wid))
         return found
 
