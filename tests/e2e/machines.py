@@ -20,6 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swampd.config.repo import read_repo_file
+from swampd.domain.leases import LockState
+from swampd.locations import repo_cache
+from tests.places.place import lock_key
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -65,7 +70,6 @@ class Machine:
         self.state = self.root / "state" / "swampd"
         # The path of a socket is short.
         self.runtime = Path(tempfile.mkdtemp(prefix=f"sw-{name}-"))
-        self._caches: dict[bytes, Path] = {}
         for folder in (self.repo, self.root / "home"):
             folder.mkdir(parents=True)
         self.environ = {
@@ -118,11 +122,10 @@ class Machine:
 
     @property
     def cache(self) -> Path:
-        """Where the files are; asked once for one configuration."""
-        said = (self.repo / ".swamp.yaml").read_bytes()
-        if said not in self._caches:
-            self._caches[said] = Path(self.ok("cache", "path").out.strip())
-        return self._caches[said]
+        """Where the files are, as `swampctl cache path` says too."""
+        repo_id = read_repo_file(self.repo).repo_id
+        assert repo_id is not None
+        return repo_cache(repo_id, self.environ).resolve()
 
     def equip(self, place: Place) -> None:
         """Let this machine into a place."""
@@ -222,6 +225,12 @@ def tree(root: Path) -> dict[str, tuple[bytes, bool, int]]:
             stat = path.stat()
             found[name] = (path.read_bytes(), bool(stat.st_mode & 0o100), stat.st_mtime_ns)
     return found
+
+
+def is_free(place: Place, *scopes: str) -> bool:
+    """Were these scopes locked once, and are given back?  Cheap to ask again and again."""
+    records = [place.find(lock_key(scope)) for scope in scopes]
+    return all(record and json.loads(record)["state"] == LockState.FREE.value for record in records)
 
 
 def quoted(*words: str) -> str:

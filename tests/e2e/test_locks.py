@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.machines import until
+from tests.e2e.machines import is_free, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Pair
@@ -41,9 +41,9 @@ def test_one_shell_locks_edits_pushes_and_releases(pair: Pair) -> None:
 
 
 def test_a_held_lock_is_refused_at_once_naming_the_holder(pair: Pair) -> None:
-    a, b, _ = pair
+    a, b, place = pair
     hold(a)
-    until(lambda: _lingers_no_more(a), "the lease of data is given back")
+    until(lambda: is_free(place, "data"), "the lease of data is given back")
     pid = str(a.daemon_pid)
     remote = b.run("lock", "acquire", SCOPE, "--no-wait", "--json")
     assert remote.code == 11
@@ -55,15 +55,10 @@ def test_a_held_lock_is_refused_at_once_naming_the_holder(pair: Pair) -> None:
     assert re.search(r"is locked on this machine by process \d+, for \d+ s", local.err)
 
 
-def _lingers_no_more(machine: Machine) -> bool:
-    found = machine.ok("lock", "list", "--json").json["locks"]
-    return [row["scope"] for row in found] == [SCOPE]
-
-
 def test_a_wait_that_ends_names_holder_and_age(pair: Pair) -> None:
-    a, b, _ = pair
+    a, b, place = pair
     hold(a)
-    until(lambda: _lingers_no_more(a), "the lease of data is given back")
+    until(lambda: is_free(place, "data"), "the lease of data is given back")
     waited = b.run("lock", "acquire", SCOPE, "--wait", "1500ms")
     assert waited.code == 11
     since = r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
@@ -100,26 +95,28 @@ def test_another_session_needs_the_token(pair: Pair) -> None:
 
 
 def test_a_hold_ends_with_the_process_that_was_named(pair: Pair) -> None:
-    a, _, _ = pair
+    a, _, place = pair
     sleeper = a.spawn(["sleep", "600"])
     hold(a, SCOPE, "--pid", str(sleeper.pid))
     (found,) = a.ok("lock", "list", "--json").json["holds"]
     assert found["ends_with"] == f"process {sleeper.pid}"
     sleeper.kill()
     sleeper.communicate()
-    until(lambda: not a.ok("lock", "list", "--json").json["holds"], "the hold has ended")
+    until(lambda: is_free(place, SCOPE), "the hold has ended")
+    assert a.ok("lock", "list", "--json").json["holds"] == []
 
 
 def test_a_hold_ends_after_max_hold(pair: Pair) -> None:
-    a, _, _ = pair
+    a, _, place = pair
     hold(a, SCOPE, "--max-hold", "500ms")
-    until(lambda: not a.ok("lock", "list", "--json").json["holds"], "the hold has ended")
+    until(lambda: is_free(place, SCOPE), "the hold has ended")
+    assert a.ok("lock", "list", "--json").json["holds"] == []
 
 
 def test_show_and_break(pair: Pair) -> None:
-    a, b, _ = pair
+    a, b, place = pair
     hold(a)
-    until(lambda: _lingers_no_more(a), "the lease of data is given back")
+    until(lambda: is_free(place, "data"), "the lease of data is given back")
     shown = b.ok("lock", "show", SCOPE, "--json").json["lock"]
     assert (shown["state"], shown["pid"]) == ("held", a.daemon_pid)
     wrong = b.run("lock", "break", SCOPE, "--epoch", str(shown["epoch"] + 1))
@@ -183,13 +180,14 @@ def test_a_command_that_cannot_be_run(pair: Pair) -> None:
 
 
 def test_a_client_that_is_killed_gives_its_lock_back(pair: Pair) -> None:
-    a, _, _ = pair
+    a, _, place = pair
     running = a.start("lock", "run", SCOPE, "--", "sleep", "600")
     until(lambda: a.ok("lock", "list", "--json").json["holds"], "it is held")
     running.send_signal(signal.SIGTERM)
     assert running.wait(20) == 128 + 15
     running.communicate()
-    until(lambda: not a.ok("lock", "list", "--json").json["holds"], "the hold has ended")
+    until(lambda: is_free(place, SCOPE), "the hold has ended")
+    assert a.ok("lock", "list", "--json").json["holds"] == []
 
 
 @pytest.mark.timeout(240)

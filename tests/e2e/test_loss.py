@@ -8,27 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.machines import finished, until
+from tests.e2e.machines import finished, is_free, until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Pair
     from tests.e2e.machines import Machine
+    from tests.places.place import Place
 
 SCOPE = "data/x"
 STOPPED_S = 8.0
 
 
-def wait_until_free(machine: Machine) -> None:
-    until(lambda: not machine.ok("lock", "list", "--json").json["locks"], "no lease lingers")
+def wait_until_free(place: Place) -> None:
+    until(lambda: is_free(place, "data", SCOPE), "no lease lingers")
 
 
 @pytest.mark.timeout(120)
 def test_a_stopped_daemon_loses_its_lock_and_says_so_once(pair: Pair) -> None:
-    a, b, _ = pair
+    a, b, place = pair
     a.write(f"{SCOPE}/f", "first\n")
     a.ok("push", SCOPE)
     b.ok("pull")
-    wait_until_free(a)  # else the lease of the push is reused, with its ttl
+    wait_until_free(place)  # else the lease of the push is reused, with its ttl
     token = a.shell(f"swampctl lock acquire {SCOPE} --ttl 3s").out.strip()
     a.write(f"{SCOPE}/f", "edited on a\n")
     a.signal(signal.SIGSTOP)
@@ -53,10 +54,10 @@ def test_a_stopped_daemon_loses_its_lock_and_says_so_once(pair: Pair) -> None:
 
 @pytest.mark.timeout(120)
 def test_a_command_does_not_outlive_its_lock(pair: Pair) -> None:
-    a, b, _ = pair
+    a, b, place = pair
     a.write(f"{SCOPE}/f", "first\n")
     a.ok("push", SCOPE)
-    wait_until_free(a)
+    wait_until_free(place)
     script = 'echo unfinished > "$SWAMP_SCOPE_PATH/f"; echo $$ > "$SWAMP_CACHE/../pid"; sleep 600'
     running = a.start("lock", "run", SCOPE, "--ttl", "3s", "--", "sh", "-c", script)
     mark = a.cache.parent / "pid"
