@@ -7,6 +7,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.places.choice import on_each
 from tests.places.place import HEADS, LOCKS, MANIFESTS, head_key
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def assert_all_halt(machines: tuple[Machine, ...], halt: str) -> None:
         assert [(row["scope"], row["halt"]) for row in workspace["halts"]] == [("data", halt)]
 
 
+@on_each
 def test_a_head_that_went_back_halts_until_it_is_back(pair: Pair) -> None:
     older = two_states(pair)
     a, b, place = pair

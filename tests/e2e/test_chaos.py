@@ -28,6 +28,8 @@ SAID_WITHIN_S = 5.0
 FILES = 600
 ROUNDS = 25
 CLIENTS = 4
+MET = ("write_unknown",)
+RESOLVED = ("unknown_resolved", "unknown_looked_at")
 
 
 class Proxied(NamedTuple):
@@ -99,8 +101,11 @@ def test_a_counter_loses_no_step(proxied: Proxied) -> None:
     assert proxy.counts["DropReply"] > 20
     for one in (a, b):
         one.ok("daemon", "stop")
-        met = [row for row in events(one, "write_unknown") if row["operation"] != "delete"]
-        resolved = events(one, "unknown_resolved", "unknown_looked_at")
+        rows = events(one, "workspace_opened", *MET, *RESOLVED)
+        opened = max(i for i, row in enumerate(rows) if row["event"] == "workspace_opened")
+        rows = rows[opened:]
+        met = [row for row in rows if row["event"] in MET and row["operation"] != "delete"]
+        resolved = [row for row in rows if row["event"] in RESOLVED]
         assert sum(row["unknown"] for row in resolved) == len(met) > 0
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.places.choice import on_each
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Pair
 
@@ -22,6 +24,7 @@ def disagree(pair: Pair) -> None:
     b.run("pull")
 
 
+@on_each
 def test_a_conflict_keeps_both_and_names_the_way_out(pair: Pair) -> None:
     disagree(pair)
     a, b, _ = pair

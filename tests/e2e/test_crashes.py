@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.machines import contents, until
 from tests.e2e.test_transfer import FILES, copy_packages
+from tests.places.choice import on_each
 
 if TYPE_CHECKING:
     import subprocess
@@ -47,27 +48,43 @@ def arrive(count: Callable[[], int], goal: int, command: subprocess.Popen[str]) 
     until(lambda: command.poll() is not None or count() >= goal, f"{goal} files are there", 60)
 
 
-@pytest.mark.timeout(400)
-def test_a_push_that_is_killed_again_and_again_converges(pair: Pair) -> None:
-    a, b, place = pair
-    copy_packages(a.cache / "data" / "packages", FILES)
+def killed_pushes(pair: Pair, files: int, moments: int) -> int:
+    """A push that is killed so often at different points, and then is not; how many plain objects
+    were sent more than once."""
+    a, _, place = pair
+    copy_packages(a.cache / "data" / "packages", files)
     sent_again = 0
-    for moment in range(MOMENTS):
+    for moment in range(moments):
         before = place.writes()
-        goal = min(FILES, FILES * (moment + 1) // MOMENTS)
+        goal = files * (moment + 1) // moments
         pushing = a.start("push")
-        arrive(lambda: len(place.plain_keys()), goal, pushing)
+        arrive(lambda: len(place.writes()), goal, pushing)
         a.kill()
         pushing.communicate(timeout=30)
         sent_again += changed(before, place.writes())
     before = place.writes()
-    a.ok("push")
-    sent_again += changed(before, place.writes())
-    assert sent_again <= MOMENTS * IN_FLIGHT
+    assert a.run("push", limit_s=120).code == 0
+    return sent_again + changed(before, place.writes())
+
+
+def assert_the_same(pair: Pair, files: int) -> None:
+    a, b, place = pair
     assert b.run("pull", limit_s=120).code == 0
     assert b.files() == a.files()
-    assert len(b.files()) == FILES
+    assert len(b.files()) == files
     assert place.plain_files() == contents(a)
+
+
+@on_each
+def test_a_push_that_is_killed_goes_on(pair: Pair) -> None:
+    assert killed_pushes(pair, 300, 3) <= 3 * IN_FLIGHT
+    assert_the_same(pair, 300)
+
+
+@pytest.mark.timeout(400)
+def test_a_push_that_is_killed_again_and_again_converges(pair: Pair) -> None:
+    assert killed_pushes(pair, FILES, MOMENTS) <= MOMENTS * IN_FLIGHT
+    assert_the_same(pair, FILES)
 
 
 @pytest.mark.timeout(400)

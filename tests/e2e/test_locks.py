@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.machines import is_free, until
+from tests.places.choice import on_each
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Pair
@@ -40,6 +41,7 @@ def test_one_shell_locks_edits_pushes_and_releases(pair: Pair) -> None:
     assert a.ok("lock", "list", "--json").json["holds"] == []
 
 
+@on_each
 def test_a_held_lock_is_refused_at_once_naming_the_holder(pair: Pair) -> None:
     a, b, place = pair
     hold(a)
@@ -138,6 +140,7 @@ def test_run_tells_the_command_about_its_lock(pair: Pair) -> None:
     assert a.ok("lock", "run", SCOPE, "--", "pwd").out.strip() == str(a.repo)
 
 
+@on_each
 def test_run_pushes_what_the_command_did(pair: Pair) -> None:
     a, b, _ = pair
     script = 'mkdir -p "$SWAMP_SCOPE_PATH" && echo hi > "$SWAMP_SCOPE_PATH/f"'

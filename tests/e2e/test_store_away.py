@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.machines import finished, until
+from tests.places.choice import on_each
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Pair
@@ -69,6 +70,7 @@ def test_a_workspace_is_opened_by_itself_when_its_store_is_back(stopped: Pair) -
     until(lambda: len(events(a, "workspace_opened")) > before, "it is opened unasked", 16.0)
 
 
+@on_each
 def test_a_push_waits_for_a_store_that_is_away(stopped: Pair) -> None:
     a, b, place = stopped
     a.write("data/f", "2")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.machines import contents
+from tests.places.choice import on_each
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Pair
@@ -34,6 +35,7 @@ def copy_packages(target: Path, count: int) -> None:
             return
 
 
+@on_each
 def test_a_pushed_tree_is_identical_on_the_other_machine(pair: Pair) -> None:
     a, b, place = pair
     a.write("data/aws/x/one.json", '{"n": 1}')
