@@ -106,9 +106,10 @@ class Calls:
         self._closed = False
 
     async def run(self, work: Callable[[Call], T]) -> T:
-        """Run blocking work; what it raises comes out.  Raises Stopping after `close`."""
+        """Run blocking work; what it raises comes out.  Raises Stopping for what is asked after
+        `close`, or has not begun then."""
         if self._closed:
-            raise Stopping("the connection to the store is closed", "the daemon is going down")
+            raise _closed()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         call = Call(operation.current())
@@ -159,12 +160,18 @@ class Calls:
             return
         if isinstance(error, StopIteration):  # no future can carry it
             error = RuntimeError("the work raised StopIteration")
+        if isinstance(error, Cut):
+            error = _closed()
         answer.set_exception(error)
 
     def _succeeded(self, answer: asyncio.Future[T], result: T) -> None:
         self._waiting -= 1
         if not answer.done():
             answer.set_result(result)
+
+
+def _closed() -> Stopping:
+    return Stopping("the connection to the store is closed", "the daemon is going down")
 
 
 def _work(queue: SimpleQueue[Callable[[], None] | None]) -> None:

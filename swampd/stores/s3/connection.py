@@ -2,8 +2,9 @@
 
 Keeps true: no retry of its own (section 2: a retry after a lost reply turns success into a false
 refusal), no `Expect: 100-continue` (a round trip more for each write), a time-out on everything,
-the operation's id in the user agent.  TLS is verified; a CA of one's own comes by AWS_CA_BUNDLE or
-the configuration file's `ca_bundle`.
+the operation's id in the user agent.  The endpoint is the datastore's own or that of AWS, whatever
+the environment says of another one: it is part of which store this is.  TLS is verified; a CA of
+one's own comes by AWS_CA_BUNDLE or the configuration file's `ca_bundle`.
 """
 
 from __future__ import annotations
@@ -45,26 +46,32 @@ def region_of(settings: S3Settings, chain: Chain) -> str:
     return str(found) if found else DEFAULT_REGION
 
 
+def ca_bundle_of(chain: Chain) -> str:
+    """The file of certificate authorities to trust; empty: those that the library brings."""
+    found = chain.session().get_config_variable("ca_bundle")
+    return str(found) if found else ""
+
+
 def new_client(settings: S3Settings, chain: Chain, connections: int) -> S3Client:
     """A client for one bucket; safe to use from several threads.  Takes some 100 ms."""
     style = {None: "auto", True: "path", False: "virtual"}[settings.force_path_style]
-    bucket_style: Any = {"addressing_style": style, "payload_signing_enabled": True}
-    config = Config(
-        retries={"total_max_attempts": 1},
-        connect_timeout=min(CONNECT_S, settings.request_timeout_ms / 1000),
-        read_timeout=settings.request_timeout_ms / 1000,
-        max_pool_connections=connections,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3=bucket_style,
-        tcp_keepalive=True,
-    )
+    options: dict[str, Any] = {
+        "retries": {"total_max_attempts": 1},
+        "connect_timeout": min(CONNECT_S, settings.request_timeout_ms / 1000),
+        "read_timeout": settings.request_timeout_ms / 1000,
+        "max_pool_connections": connections,
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+        "s3": {"addressing_style": style, "payload_signing_enabled": True},
+        "ignore_configured_endpoint_urls": True,
+        "tcp_keepalive": True,
+    }
     session = boto3.Session(botocore_session=chain.session())
     client: Any = session.client(
         "s3",
         region_name=region_of(settings, chain),
         endpoint_url=settings.endpoint or None,
-        config=config,
+        config=Config(**options),
     )
     events = client.meta.events
     events.unregister("before-call.s3", add_expect_header)

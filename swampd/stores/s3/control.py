@@ -6,7 +6,7 @@ keys come as the store spelt them; objects whose keys obstore does not spell as 
 
 from __future__ import annotations
 
-from functools import cached_property
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -56,16 +56,21 @@ class Control:
         self._chain = chain
         self._faults = faults
         self._connections = connections
+        self._lock = threading.Lock()
+        self._client: S3Client | None = None
 
-    @cached_property
+    @property
     def client(self) -> S3Client:
-        """Made when first asked for: it takes some 100 ms."""
-        return new_client(self._settings, self._chain, self._connections)
+        """Made when first asked for, once: it takes some 100 ms."""
+        with self._lock:
+            if self._client is None:
+                self._client = new_client(self._settings, self._chain, self._connections)
+            return self._client
 
     def close(self) -> None:
         """Let go of the connections."""
-        if "client" in self.__dict__:
-            self.client.close()
+        if self._client is not None:
+            self._client.close()
 
     # --- reads --------------------------------------------------------------------------------
 

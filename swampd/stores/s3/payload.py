@@ -5,6 +5,7 @@ clearly refused is Unknown, and the caller reads back.
 
 Limits: obstore spells keys its own way; `can_spell` says which keys it spells as we do.  The user
 agent belongs to a connection pool, so each operation has a pool of its own; the last few are kept.
+A read follows a redirect.  A CA of one's own is trusted beside those of the system.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import obstore
@@ -21,7 +23,7 @@ from swampd.domain.outcomes import Applied, Found, Mismatch, Missing, Unknown
 from swampd.domain.values import Token
 from swampd.stores.s3.answers import Answer, Meaning, from_obstore
 from swampd.stores.s3.calls import operation_here
-from swampd.stores.s3.connection import CONNECT_S, agent, region_of
+from swampd.stores.s3.connection import CONNECT_S, agent, ca_bundle_of
 from swampd.stores.s3.faults import Action, Faults
 from swampd.stores.s3.metadata import from_headers, to_headers
 from swampd.stores.s3.outcomes import written
@@ -31,12 +33,20 @@ if TYPE_CHECKING:
 
     from swampd.domain.datastores import S3Settings
     from swampd.domain.outcomes import WriteOutcome
+    from swampd.stores.s3.control import Control
     from swampd.stores.s3.credentials import Chain
 
 POOLS: Final = 4
 _STANDARD: Final = frozenset(
     {"Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language"}
 )
+_FIXED: Final[Mapping[str, Any]] = {
+    "conditional_put": "etag",
+    "request_payer": False,
+    "skip_signature": False,
+    "unsigned_payload": False,
+}
+"""What obstore would else take from the daemon's environment."""
 
 
 def can_spell(key: str) -> bool:
@@ -48,13 +58,17 @@ def can_spell(key: str) -> bool:
 class Payload:
     """One bucket, through obstore."""
 
-    def __init__(self, settings: S3Settings, chain: Chain, faults: Faults) -> None:
+    def __init__(
+        self, control: Control, settings: S3Settings, chain: Chain, faults: Faults
+    ) -> None:
+        self._control = control
         self._settings = settings
         self._chain = chain
         self._faults = faults
         self._lock = threading.Lock()
         self._pools: OrderedDict[tuple[str, int], Bucket] = OrderedDict()
-        self._region = ""
+        self._roots: bytes | None = None
+        """Certificate authorities of one's own; None: not looked up yet."""
 
     def create(self, key: str, body: bytes, metadata: Mapping[str, str]) -> WriteOutcome:
         """Write if nothing is there."""
@@ -114,33 +128,39 @@ class Payload:
             return found
 
     def _open(self) -> Bucket:
-        settings = self._settings
-        self._region = self._region or region_of(settings, self._chain)
-        virtual = not (settings.force_path_style or (settings.endpoint and not _hosts(settings)))
-        where: dict[str, Any] = {}
-        if settings.endpoint:
-            where["endpoint"] = _with_bucket(settings) if virtual else settings.endpoint
+        settings, meta = self._settings, self._control.client.meta
+        options: Any = {
+            "allow_invalid_certificates": False,
+            "allow_http": settings.endpoint.startswith("http://"),
+            "user_agent": agent(),
+            "connect_timeout": timedelta(seconds=CONNECT_S),
+            "timeout": timedelta(milliseconds=settings.request_timeout_ms),
+        }
+        if self._roots is None:
+            bundle = ca_bundle_of(self._chain)
+            self._roots = Path(bundle).read_bytes() if bundle else b""
+        if self._roots:
+            options["root_certificate"] = self._roots
+        endpoint, in_host = _place(meta.endpoint_url, settings)
         return Bucket(
             settings.bucket,
-            region=self._region,
-            virtual_hosted_style_request=virtual and "." not in settings.bucket,
-            client_options={
-                "allow_http": settings.endpoint.startswith("http://"),
-                "user_agent": agent(),
-                "connect_timeout": timedelta(seconds=CONNECT_S),
-                "timeout": timedelta(milliseconds=settings.request_timeout_ms),
-            },
+            aws_endpoint_url_s3=endpoint,
+            region=meta.region_name,
+            virtual_hosted_style_request=in_host,
+            client_options=options,
             retry_config={"max_retries": 0},
             credential_provider=self._chain.for_obstore,
-            **where,
+            **_FIXED,
         )
 
 
-def _hosts(settings: S3Settings) -> bool:
-    """Is the bucket in the host's name at this endpoint?"""
-    return settings.force_path_style is False
-
-
-def _with_bucket(settings: S3Settings) -> str:
-    scheme, _, host = settings.endpoint.partition("://")
-    return f"{scheme}://{settings.bucket}.{host}"
+def _place(endpoint: str, settings: S3Settings) -> tuple[str, bool]:
+    """The endpoint as obstore wants it, and whether the bucket is in its host; both as boto3 has
+    it, which puts a bucket into the path whose dots no certificate fits."""
+    scheme, _, host = endpoint.partition("://")
+    in_path = settings.force_path_style
+    if in_path is None:
+        in_path = bool(settings.endpoint)
+    if in_path or (scheme == "https" and "." in settings.bucket):
+        return endpoint, False
+    return f"{scheme}://{settings.bucket}.{host}", True

@@ -71,7 +71,7 @@ class S3Store:
         self._calls = Calls(threads, "s3")
         self._control = Control(settings, self._chain, faults, threads)
         self._parts = Parts(self._control, settings, faults)
-        self._payload = Payload(settings, self._chain, faults)
+        self._payload = Payload(self._control, settings, self._chain, faults)
         self._capabilities = StoreCapabilities(
             conditional_delete=True,
             server_copy=True,

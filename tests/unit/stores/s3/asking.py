@@ -9,7 +9,7 @@ import obstore
 from swampd.domain.datastores import CloudEnvironment
 from swampd.stores.s3.answers import Answer, from_boto, from_obstore
 from swampd.stores.s3.connection import new_client
-from swampd.stores.s3.control import FAILURES
+from swampd.stores.s3.control import FAILURES, Control
 from swampd.stores.s3.credentials import Chain
 from swampd.stores.s3.faults import Faults
 from swampd.stores.s3.payload import Payload
@@ -71,7 +71,8 @@ class Obstore:
     def __init__(self, url: str, home: Path, access_key: str = "tester") -> None:
         chain, environment = _chain(home, access_key)
         settings = settings_for(url, request_timeout_ms=TIMEOUT_MS)
-        self._payload = Payload(settings, chain, Faults(settings, environment, chain))
+        faults = Faults(settings, environment, chain)
+        self._payload = Payload(Control(settings, chain, faults, 1), settings, chain, faults)
 
     def write(self, key: str = "k") -> Answer:
         return self._failure(
