@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from swampd.domain.health import StoreState, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from swampd.errors import SwampdError
     from swampd.ports import Clock
@@ -78,33 +77,51 @@ class Room:
         self._free = most
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
+    def hold(self, size: int) -> Held:
         """Hold so many bytes for the block."""
-        size = min(size, self._most)
-        if self._queue or size > self._free:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._queue.append((size, turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._give_back(size)
-                raise
-        else:
-            self._free -= size
-        try:
-            yield
-        finally:
-            self._give_back(size)
+        return Held(self, min(size, self._most))
 
-    def _give_back(self, size: int) -> None:
+    async def take(self, size: int) -> None:
+        """Wait for so many bytes, at most all of the room; `give_back` is owed."""
+        if not self._queue and size <= self._free:
+            self._free -= size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give_back(size)
+            raise
+
+    def give_back(self, size: int) -> None:
+        """They are free again."""
         self._free += size
         while self._queue and (self._queue[0][1].done() or self._queue[0][0] <= self._free):
             need, turn = self._queue.popleft()
             if not turn.done():
                 self._free -= need
                 turn.set_result(None)
+
+
+class Held:
+    """Bytes of a room that are held for a block.  No generator: most files are small."""
+
+    __slots__ = ("_room", "_size")
+
+    def __init__(self, room: Room, size: int) -> None:
+        """Nothing is held before the block begins."""
+        self._room = room
+        self._size = size
+
+    async def __aenter__(self) -> None:
+        """Wait for them."""
+        await self._room.take(self._size)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give them back."""
+        self._room.give_back(self._size)
 
 
 async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int) -> None:

@@ -15,14 +15,13 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from swampd.cache import syscalls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 # O_PATH needs no right to list the directory, as path resolution does not either.
@@ -83,14 +82,12 @@ class Root:
 
     def parent(self, path: str) -> Parent:
         """The directory that a path is in, open for the block, and the name in it."""
-        return Parent(self, path, None)
+        return Parent(self, path, None, None)
 
-    @contextmanager
-    def kept_parent(self, path: str, *, make: int | None = None) -> Iterator[tuple[int, bytes]]:
+    def kept_parent(self, path: str, *, make: int | None = None) -> Parent:
         """The same, and no thread removes it during the block, which has to be short; with `make`
         it is made with this mode."""
-        with self._turn, Parent(self, path, make) as found:
-            yield found
+        return Parent(self, path, make, self._turn)
 
     def is_at(self, path: str, directory: int) -> bool:
         """Is the directory that was opened at this path still there?"""
@@ -191,24 +188,38 @@ class Directory:
 class Parent:
     """The directory of a path while it is open; made by `Root.parent`."""
 
-    __slots__ = ("_descriptor", "_make", "_path", "_root")
+    __slots__ = ("_descriptor", "_make", "_path", "_root", "_turn")
 
-    def __init__(self, root: Root, path: str, make: int | None) -> None:
-        """Nothing is opened before the block begins."""
+    def __init__(
+        self, root: Root, path: str, make: int | None, turn: threading.Lock | None
+    ) -> None:
+        """Nothing is opened before the block begins; `turn` is held from then on."""
         self._root = root
         self._path = path
         self._make = make
+        self._turn = turn
 
     def __enter__(self) -> tuple[int, bytes]:
         """Its descriptor, and the name in it; raises OSError."""
         above, name = split(self._path)
         base = encoded(name)
-        self._descriptor = self._root.open(above, SEARCH, self._make)
+        if self._turn is not None:
+            self._turn.acquire()
+        try:
+            self._descriptor = self._root.open(above, SEARCH, self._make)
+        except BaseException:
+            self._end_turn()
+            raise
         return self._descriptor, base
 
     def __exit__(self, *_: object) -> None:
         """Close it."""
         os.close(self._descriptor)
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.release()
 
 
 @lru_cache(maxsize=1024)

@@ -46,39 +46,38 @@ class _OpenHow(ctypes.Structure):
 _OPEN_HOW_BYTES: Final = ctypes.sizeof(_OpenHow)
 
 
+def _declared(name: str, *arguments: type) -> Callable[..., int]:
+    """A function object of its own: with its arguments declared a call costs half."""
+    call = _libc[name]
+    call.argtypes = arguments
+    return call
+
+
 def _prepared_openat2() -> Callable[..., int]:
-    """`syscall` as a function object of its own: with its arguments declared a call costs half."""
-    call = _libc["syscall"]
-    call.argtypes = (
-        ctypes.c_long,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_void_p,
-        ctypes.c_size_t,
-    )
-    call.restype = ctypes.c_long
+    fd, path = ctypes.c_int, ctypes.c_char_p
+    how = (ctypes.c_void_p, ctypes.c_size_t)
+    call = _declared("syscall", ctypes.c_long, fd, path, *how)
     return partial(call, _OPENAT2)
 
 
+def _prepared_renameat2() -> Callable[..., int] | None:
+    fd, path = ctypes.c_int, ctypes.c_char_p
+    names = (fd, path, fd, path, ctypes.c_uint)
+    if hasattr(_libc, "renameat2"):
+        return _declared("renameat2", *names)
+    number = _RENAMEAT2.get(platform.machine())
+    return partial(_declared("syscall", ctypes.c_long, *names), number) if number else None
+
+
 _openat2: Final = _prepared_openat2()
+_renameat2: Final = _prepared_renameat2()
 
 
 def rename(source_dir: int, source: bytes, target_dir: int, target: bytes, flags: int) -> None:
     """renameat2 between names of two open directories."""
-    paths = (
-        ctypes.c_int(source_dir),
-        ctypes.c_char_p(source),
-        ctypes.c_int(target_dir),
-        ctypes.c_char_p(target),
-        ctypes.c_uint(flags),
-    )
-    if hasattr(_libc, "renameat2"):
-        result = _libc.renameat2(*paths)
-    elif number := _RENAMEAT2.get(platform.machine()):
-        result = _libc.syscall(ctypes.c_long(number), *paths)
-    else:
+    if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    if result != 0:
+    if _renameat2(source_dir, source, target_dir, target, flags) != 0:
         raise _last_error(target)
 
 

@@ -292,17 +292,16 @@ def _children(
 
 
 def encode_manifest(
-    datastore_id: DatastoreId, scope: Scope, wid: Wid, entries: Mapping[CachePath, Record]
-) -> tuple[bytes, ManifestRef]:
-    """A manifest as it is stored, and the reference that heads hold of it."""
+    datastore_id: DatastoreId, scope: Scope, entries: Mapping[CachePath, Record]
+) -> bytes:
+    """A manifest as it is stored.  Most of it is digests, which no level makes much smaller."""
     document = {
         "schema": HEAD_SCHEMA,
         "datastore_id": datastore_id,
         "scope": scope,
         "entries": {path: _as_row(record) for path, record in entries.items()},
     }
-    raw = gzip.compress(_encoder.encode(document), compresslevel=6, mtime=0)
-    return raw, manifest_ref(wid, len(entries), raw)
+    return gzip.compress(_encoder.encode(document), compresslevel=1, mtime=0)
 
 
 def manifest_ref(wid: Wid, entries: int, raw: bytes) -> ManifestRef:

@@ -33,6 +33,8 @@ RECENT: Final = 16
 """So many wids of commits a head remembers."""
 DELTA_LIMIT: Final = 16 * 1024
 """A delta larger than so many bytes of JSON, inline contents aside, becomes a manifest."""
+LEAST_ROW: Final = 80
+"""No row of a delta takes fewer bytes."""
 FORGET_AFTER_MS: Final = 90 * 24 * 3600 * 1000
 """Swept tombstones are dropped after so many milliseconds."""
 
@@ -173,7 +175,10 @@ def went_back(head: Head, highest: tuple[Epoch, Seq]) -> bool:
 
 def masked(path: CachePath, children: Iterable[Scope]) -> bool:
     """True for an entry below a declared child: every reader of the parent ignores it."""
-    return any(path.startswith(child + "/") for child in children)
+    for child in children:  # noqa: SIM110 - asked for each path of a scope, mostly without children
+        if path.startswith(child + "/"):
+            return True
+    return False
 
 
 def overflow(head: Head) -> dict[CachePath, Record]:
@@ -186,7 +191,7 @@ def overflow(head: Head) -> dict[CachePath, Record]:
             isinstance(record, Entry) and record.redo is not None and record.redo.inline is not None
         )
     }
-    if len(msgspec.json.encode(loose)) <= DELTA_LIMIT:
+    if len(loose) * LEAST_ROW <= DELTA_LIMIT and len(msgspec.json.encode(loose)) <= DELTA_LIMIT:
         return {}
     return loose
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from swampd.domain.values import HEX_32, HEX_64, CachePath, Epoch, Sha256, Wid
 
@@ -22,8 +23,7 @@ _DIGEST: Final = re.compile(HEX_64)
 _WID: Final = re.compile(HEX_32)
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadMark:
+class PayloadMark(msgspec.Struct, frozen=True, gc=False):
     """Who wrote a payload object: the wid of its entry, the epoch that sent it, its digest."""
 
     wid: Wid

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,8 +13,7 @@ if TYPE_CHECKING:
     from swampd.domain.values import RemoteKey, Token
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True, gc=False):
     """The write happened; the object now has this token (None after a delete)."""
 
     token: Token | None
@@ -38,13 +39,12 @@ class Unknown:
 WriteOutcome = Applied | Rejected | Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """An object as read: `body` is empty where the bytes went to a sink."""
 
     token: Token
     size: int
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swampd.domain.entries import Entry, Tombstone
 
 if TYPE_CHECKING:
@@ -26,8 +28,7 @@ class Absent:
     """There is nothing at this name, and its directory could be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(msgspec.Struct, frozen=True, gc=False):
     """There is a regular file of this content."""
 
     content: Content

@@ -53,6 +53,14 @@ class Folded:
     """Tombstones that were dropped."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """Rows, and the manifest that they are as it would be stored."""
+
+    rows: dict[CachePath, Record]
+    body: bytes
+
+
 class Manifests:
     """Reads and writes the manifests of one datastore."""
 
@@ -107,12 +115,13 @@ class Manifests:
 
         Raises errors.LockLost, errors.StoreUnavailable when it may not be there.
         """
+        body = await self._threads.cpu(lambda: codec.encode_manifest(datastore_id, scope, entries))
+        return await self._write(body, len(entries), lease)
+
+    async def _write(self, body: bytes, entries: int, lease: Lease) -> ManifestRef:
         wid = Wid(self._rng.uuid())
-        body, ref = await self._threads.cpu(
-            lambda: codec.encode_manifest(datastore_id, scope, wid, entries)
-        )
         await self._put(wid, body, lease)
-        return ref
+        return codec.manifest_ref(wid, entries, body)
 
     async def _put(self, wid: Wid, body: bytes, lease: Lease) -> None:
         """Write a manifest's bytes under a fresh wid; nobody else knows the key, so finding it is
@@ -139,8 +148,13 @@ class Manifests:
         loose = heads.overflow(head)
         if not loose:
             return Folded(head)
-        merged, kept, dropped = await self._merge(head, loose)
-        ref = await self.write(head.datastore_id, head.scope, merged, lease)
+        merged, kept = await self._merge(head, loose)
+        left, dropped = await self._threads.cpu(
+            lambda: _left(head, loose, merged.rows, whole=not kept, now_ms=self._clock.wall_ms())
+        )
+        if len(left) < len(merged.rows):
+            merged = await self._encoded(head, left)
+        ref = await self._write(merged.body, len(left), lease)
         forgotten = max((r.seq for r in dropped.values()), default=head.forgotten_seq)
         inline = {path: record for path, record in head.delta.items() if path not in loose}
         folded = msgspec.structs.replace(
@@ -149,53 +163,56 @@ class Manifests:
             manifests=(ref, *kept),
             forgotten_seq=Seq(max(head.forgotten_seq, forgotten)),
         )
-        return Folded(folded, ref.wid, merged, tuple(dropped))
+        return Folded(folded, ref.wid, left, tuple(dropped))
 
     async def _merge(
         self, head: Head, loose: dict[CachePath, Record]
-    ) -> tuple[dict[CachePath, Record], tuple[ManifestRef, ...], dict[CachePath, Tombstone]]:
-        """The rows of the new manifest, the manifests that stay behind it, what is forgotten.
-
-        Only when it takes in the oldest one may a tombstone be dropped: no older row comes back.
-        A row that the delta has a newer one of, with its content inline, is not taken along: it is
-        no tombstone that is forgotten.
-        """
+    ) -> tuple[_Encoded, tuple[ManifestRef, ...]]:
+        """The rows of the new manifest, before some are left out, and the manifests behind it."""
         count = 0
-        merged = loose
-        while True:
-            size = await self._size(head, merged)
-            wanted = heads.neighbours_to_merge(size, head.manifests[count:]) + count
-            if wanted == count:
-                break
-            count = wanted
-            merged = {**await self._rows_of(head, head.manifests[:count]), **loose}
-        kept = head.manifests[count:]
-        merged = {
-            p: r
-            for p, r in merged.items()
-            if (p in loose or p not in head.delta) and not heads.masked(p, head.children)
-        }
-        dropped: dict[CachePath, Tombstone] = {}
-        if not kept:
-            now_ms = self._clock.wall_ms()
-            dropped = {
-                p: r
-                for p, r in merged.items()
-                if isinstance(r, Tombstone) and heads.may_forget(r, now_ms)
-            }
-            merged = {p: r for p, r in merged.items() if p not in dropped}
-        return merged, kept, dropped
+        merged = await self._encoded(head, loose)
+        while more := heads.neighbours_to_merge(len(merged.body), head.manifests[count:]):
+            count += more
+            rows = {**await self._rows_of(head, head.manifests[:count]), **loose}
+            merged = await self._encoded(head, rows)
+        return merged, head.manifests[count:]
 
-    async def _size(self, head: Head, entries: Mapping[CachePath, Record]) -> int:
-        """How many bytes a manifest of these rows would have."""
-        return await self._threads.cpu(
-            lambda: len(codec.encode_manifest(head.datastore_id, head.scope, Wid(""), entries)[0])
+    async def _encoded(self, head: Head, rows: dict[CachePath, Record]) -> _Encoded:
+        body = await self._threads.cpu(
+            lambda: codec.encode_manifest(head.datastore_id, head.scope, rows)
         )
+        return _Encoded(rows, body)
 
     async def _rows_of(self, head: Head, refs: tuple[ManifestRef, ...]) -> dict[CachePath, Record]:
         """The rows whose newest value stands in one of these manifests."""
         homes = [ref.wid for ref in refs]
         return await self._journal.read(lambda tx: rows.remote_homed(tx, head.scope, homes))
+
+
+def _left(
+    head: Head,
+    loose: Mapping[CachePath, Record],
+    merged: Mapping[CachePath, Record],
+    *,
+    whole: bool,
+    now_ms: int,
+) -> tuple[dict[CachePath, Record], dict[CachePath, Tombstone]]:
+    """What of the merged rows stays in the manifest, and the tombstones that are forgotten.
+
+    Only when it takes in the oldest one may a tombstone be dropped: no older row comes back.
+    A row that the delta has a newer one of, with its content inline, is not taken along: it is
+    no tombstone that is forgotten.
+    """
+    stay: dict[CachePath, Record] = {}
+    dropped: dict[CachePath, Tombstone] = {}
+    for path, record in merged.items():
+        if (path in head.delta and path not in loose) or heads.masked(path, head.children):
+            continue
+        if whole and isinstance(record, Tombstone) and heads.may_forget(record, now_ms):
+            dropped[path] = record
+        else:
+            stay[path] = record
+    return stay, dropped
 
 
 def _checked(body: bytes, scope: Scope, ref: ManifestRef | None) -> Manifest | Damaged | TooNew:

@@ -214,7 +214,7 @@ def put_bases(tx: Transaction, scope: Scope, agreed: Mapping[CachePath, Base]) -
         "INSERT OR REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_base_row(scope, path, base) for path, base in agreed.items()),
     )
-    _note_now(tx, scope, agreed)
+    _note(tx, scope, _now(tx, agreed), {path: base.content for path, base in agreed.items()})
 
 
 def _base_row(scope: Scope, path: CachePath, agreed: Base) -> tuple[Any, ...]:
@@ -242,7 +242,7 @@ def drop_base(tx: Transaction, scope: Scope, path: CachePath) -> None:
 def drop_bases(tx: Transaction, scope: Scope, paths: Collection[CachePath]) -> None:
     """`drop_base` for many paths."""
     tx.execute("DELETE FROM base WHERE path IN (SELECT value FROM json_each(?))", (these(paths),))
-    _note_now(tx, scope, paths)
+    _note(tx, scope, _now(tx, paths), {})
 
 
 def renumber_bases(tx: Transaction, before: int, now: int) -> None:
@@ -281,6 +281,15 @@ def note_applied_or_not(
         (these(records),),
     )
     contents = {path: Content(size, Sha256(sha256), bool(x)) for path, size, sha256, x in agreed}
+    _note(tx, scope, records, contents)
+
+
+def _note(
+    tx: Transaction,
+    scope: Scope,
+    records: Mapping[CachePath, Record | None],
+    contents: Mapping[CachePath, Content],
+) -> None:
     differ: list[CachePath] = []
     same: list[CachePath] = []
     for path, record in records.items():
@@ -294,11 +303,9 @@ def note_applied_or_not(
     )
 
 
-def _note_now(tx: Transaction, scope: Scope, paths: Iterable[CachePath]) -> None:
-    """The bases of these paths have changed."""
-    asked = list(paths)
-    records = remotes(tx, asked)
-    note_applied_or_not(tx, scope, {path: records.get(path) for path in asked})
+def _now(tx: Transaction, paths: Collection[CachePath]) -> dict[CachePath, Record | None]:
+    """What the heads say of each of these paths."""
+    return {**dict.fromkeys(paths), **remotes(tx, paths)}
 
 
 def unapplied_in(tx: Transaction, scope: Scope) -> list[CachePath]:

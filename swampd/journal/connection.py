@@ -94,6 +94,8 @@ class Connection:
         self.name = name
         self._raw = raw
         self._full: bool | None = None
+        self._reading = False
+        """SQLite refuses statements that write."""
         self._failure: str | None = None
         for setting in _SETTINGS:
             raw.execute(setting).close()
@@ -144,6 +146,7 @@ class Connection:
         JournalFailed when the file cannot be written or read; after either nothing of `work` is
         in the journal (after an I/O error at the commit itself: unknown until it is opened anew).
         """
+        self._read_only(reading=False)
         return self._transact("BEGIN IMMEDIATE", work, full=durable)
 
     def read(self, work: Callable[[Transaction], T]) -> T:
@@ -151,11 +154,8 @@ class Connection:
 
         Raises JournalFailed when the file cannot be read.
         """
-        self._do("PRAGMA query_only = ON")
-        try:
-            return self._transact("BEGIN", work, full=None)
-        finally:
-            self._do("PRAGMA query_only = OFF")
+        self._read_only(reading=True)
+        return self._transact("BEGIN", work, full=None)
 
     def insist_on_wal(self) -> None:
         """Switch the file to WAL; raises sqlite3.NotSupportedError where that is not possible."""
@@ -165,6 +165,7 @@ class Connection:
 
     def pragma(self, text: str) -> list[tuple[Any, ...]]:
         """The rows of `PRAGMA <text>`, outside any transaction."""
+        self._read_only(reading=False)
         return self._raw.execute(f"PRAGMA {text}").fetchall()
 
     def close(self) -> None:
@@ -215,6 +216,11 @@ class Connection:
         if self._full is not full:
             self._do(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             self._full = full
+
+    def _read_only(self, *, reading: bool) -> None:
+        if self._reading is not reading:
+            self._do(f"PRAGMA query_only = {'ON' if reading else 'OFF'}")
+            self._reading = reading
 
     def _do(self, statement: str) -> None:
         self._raw.execute(statement).close()

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 # --- requests on plain keys and staged objects --------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True, gc=False):
     """A request that is about to be sent for a path."""
 
     kind: str

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swampd.domain import scopes
 from swampd.domain.codec import decode_record, encode_record
 from swampd.domain.states import ConflictKind, PathState
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 # --- placements and trash -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True, gc=False):
     """`tmp/<name>` is about to be renamed to (or exchanged with) a path; or, without
     `fresh_sha256`, the file at the path is about to be moved to `tmp/<name>`."""
 

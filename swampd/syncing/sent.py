@@ -11,8 +11,9 @@ one that a later commit names; those of a push that failed are sent again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from swampd.domain.values import CachePath, Epoch, Nonce, Sha256, Token, Wid
 from swampd.indexing.many import these
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from swampd.ports import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, gc=False):
     """One acknowledged create of a plain key."""
 
     path: CachePath

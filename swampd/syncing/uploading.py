@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from swampd.domain import leases
@@ -68,8 +69,7 @@ class Uploaded:
     failed: dict[CachePath, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(msgspec.Struct, frozen=True, gc=False):
     """One path to send: its file, the head's row for it, and its way."""
 
     path: CachePath
@@ -237,10 +237,11 @@ class Uploader:
 
     async def _send_fresh(self, item: _Item, body: Body, file: LocalFile, intent: int) -> bool:
         """Create-only PUT; refused with the same bytes: adopt; refused otherwise: redo."""
-        before = await self._sent_before(item.path)
-        if before is not None:
-            await self._take_found(item, body, file, before)
-            return True
+        if self._before and item.path in self._before:
+            before = await self._sent_before(self._before[item.path])
+            if before is not None:
+                await self._take_found(item, body, file, before)
+                return True
         mark = PayloadMark(item.wid, self._lease.epoch, file.content.sha256)
         try:
             outcome = await self._patience.through(
@@ -270,15 +271,12 @@ class Uploader:
         self._result.failed[item.path] = "the store gave no clear answer"
         return answered
 
-    async def _sent_before(self, path: CachePath) -> Plain | None:
-        """What an earlier push has put at this plain key: as it was answered under this lease,
-        else as a look shows it."""
-        before = (self._before or {}).get(path)
-        if before is None:
-            return None
+    async def _sent_before(self, before: Sent) -> Plain | None:
+        """What an earlier push has put at a plain key: as it was answered under this lease, else
+        as a look shows it."""
         if before.is_under(self._lease):
             return Plain(before.token, PayloadMark(before.wid, before.epoch, before.sha256))
-        return await self._patience.through(lambda: self._plain.look(path))
+        return await self._patience.through(lambda: self._plain.look(before.path))
 
     async def _take_found(self, item: _Item, body: Body, file: LocalFile, plain: Plain) -> None:
         """The plain key of a fresh path holds something already."""

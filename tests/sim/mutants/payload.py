@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -146,6 +145,7 @@ def fresh_after_tombstone() -> Any:
 
     def items(self: Any, tx: Any, batch: Any, files: Any) -> Any:
         found = real(self, tx, batch, files)
-        return [replace(i, fresh=i.fresh or isinstance(i.record, Tombstone)) for i in found]
+        fresh = [i.fresh or isinstance(i.record, Tombstone) for i in found]
+        return [msgspec.structs.replace(i, fresh=f) for i, f in zip(found, fresh, strict=True)]
 
     return patched((uploading.Uploader, "_items", items))

@@ -251,11 +251,15 @@ def test_a_private_area_that_cannot_be_written_is_an_error(
 def test_a_libc_without_the_function_uses_the_number(
     root: Path, disk: DiskUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real = syscalls._libc
+
     class Old:
-        syscall = syscalls._libc.syscall
+        def __getitem__(self, name: str) -> object:
+            return real[name]
 
     disk.write("f", b"old")
     monkeypatch.setattr(syscalls, "_libc", Old())
+    monkeypatch.setattr(syscalls, "_renameat2", syscalls._prepared_renameat2())
     with LocalTree(root) as tree:
         world = World(tree, disk)
         assert tree.exchange_supported
@@ -263,5 +267,6 @@ def test_a_libc_without_the_function_uses_the_number(
         assert world.exchange("n", "f") is None
         tree.sync()
     monkeypatch.setattr(syscalls, "_RENAMEAT2", {})
+    monkeypatch.setattr(syscalls, "_renameat2", syscalls._prepared_renameat2())
     with LocalTree(root) as tree:
         assert not tree.exchange_supported

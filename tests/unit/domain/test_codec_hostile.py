@@ -309,7 +309,7 @@ def test_any_head_with_one_thing_spoilt_is_read_or_refused(head: Any, data: st.D
 def test_any_manifest_with_one_thing_spoilt_is_read_or_refused(
     rows: dict[CachePath, Entry | Tombstone], data: st.DataObject
 ) -> None:
-    raw, _ = codec.encode_manifest(STORE, DATA, WID, rows)
+    raw = codec.encode_manifest(STORE, DATA, rows)
     document = json.loads(gzip.decompress(raw))
     check(manifest_of(as_bytes(data.draw(spoilt(document)))))
 
