@@ -11,9 +11,11 @@ from swampd.ports.stores import (
     Lacking,
     ObjectStore,
     PartStore,
+    Read,
     SealedFile,
     Sink,
     StoreCapabilities,
+    Wanted,
 )
 from swampd.ports.tree import (
     Above,
@@ -44,6 +46,7 @@ __all__ = [
     "ObjectStore",
     "PartStore",
     "PlaceProblem",
+    "Read",
     "ReadProblem",
     "Rng",
     "ScanRow",
@@ -56,4 +59,5 @@ __all__ = [
     "Threads",
     "Transaction",
     "Unreadable",
+    "Wanted",
 ]

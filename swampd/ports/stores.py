@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         WriteOutcome,
     )
     from swampd.domain.values import RemoteKey, Sha256, Token
+    from swampd.errors import SwampdError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class SealedFile:
 
 Body = bytes | SealedFile
 
+Read: TypeAlias = "Found | Missing | Mismatch"
+"""What `ObjectStore.get` answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
@@ -61,6 +65,14 @@ class Sink(Protocol):
 
     def __call__(self, chunk: bytes) -> None:
         """Take the next bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One of many objects to read, on condition of a token or in any case."""
+
+    key: RemoteKey
+    if_token: Token | None = None
 
 
 class PartStore(Protocol):
@@ -101,6 +113,10 @@ class ObjectStore(Protocol):
     ) -> Found | Missing | Mismatch:
         """The object.  With `if_token`, Mismatch when it has another one.  With `sink`, the bytes
         go there; on anything but Found what the sink got is to be thrown away."""
+
+    async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
+        """Many small objects, each as `get` would answer it; what `get` would raise of one is its
+        answer.  For where a call for each would cost more than the object."""
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         """The object, unless it still has this token."""

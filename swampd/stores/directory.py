@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from swampd.domain.outcomes import Mismatch, Unchanged
+from swampd.errors import SwampdError
 from swampd.ports import StoreCapabilities
 from swampd.stores.bodies import chunks
 from swampd.stores.folder import listing, reading
@@ -26,12 +27,12 @@ from swampd.stores.folder.root import Root
 from swampd.stores.folder.writing import When, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from swampd.domain.outcomes import Found, Missing, Page, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
-    from swampd.ports import Body, Lacking, Sink, Threads
+    from swampd.ports import Body, Lacking, Read, Sink, Threads, Wanted
     from swampd.stores.folder.writing import Condition
 
 T = TypeVar("T")
@@ -82,6 +83,27 @@ class DirectoryStore:
         return await self._run(
             f"read {key!r}", lambda root: reading.get(root, place, instead, sink)
         )
+
+    async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
+        """See `ports.ObjectStore`: all in one thread."""
+
+        def work() -> list[Read | SwampdError]:
+            return [self._get_or_error(one) for one in wanted]
+
+        return await self._threads.io(work)
+
+    def _get_or_error(self, wanted: Wanted) -> Read | SwampdError:
+        def instead(token: Token) -> Mismatch | None:
+            token_fits = wanted.if_token is None or token == wanted.if_token
+            return None if token_fits else Mismatch()
+
+        try:
+            place = place_of(wanted.key)
+            return self._guarded(
+                f"read {wanted.key!r}", lambda root: reading.get(root, place, instead, None)
+            )
+        except SwampdError as error:
+            return error
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         """See `ports.ObjectStore`."""

@@ -32,14 +32,14 @@ from swampd.domain.outcomes import (
     Unchanged,
 )
 from swampd.domain.values import RemoteKey, Token
-from swampd.errors import KeyRefused
+from swampd.errors import KeyRefused, SwampdError
 from swampd.ports import StoreCapabilities
 from swampd.stores.bodies import CHUNK, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from swampd.ports import Body, Lacking, Sink
+    from swampd.ports import Body, Lacking, Read, Sink, Wanted
 
 PAGE_ROWS: Final = 1000
 LONGEST_KEY: Final = 1024
@@ -250,6 +250,16 @@ class MemoryStore:
         for start in range(0, answer.size, CHUNK):
             sink(answer.body[start : start + CHUNK])
         return Found(answer.token, answer.size, answer.metadata)
+
+    async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
+        """See `ports.ObjectStore`."""
+        return [self._get_or_error(one) for one in wanted]
+
+    def _get_or_error(self, wanted: Wanted) -> Read | SwampdError:
+        try:
+            return self._objects.get(wanted.key, wanted.if_token)
+        except SwampdError as error:
+            return error
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         """See `ports.ObjectStore`."""

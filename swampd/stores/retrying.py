@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 
     from swampd.domain.outcomes import Found, Mismatch, Missing, Page, Unchanged, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
+    from swampd.errors import SwampdError
     from swampd.ports import (
         Body,
         Clock,
         Lacking,
         ObjectStore,
         PartStore,
+        Read,
         Rng,
         Sink,
         StoreCapabilities,
+        Wanted,
     )
 
 T = TypeVar("T")
@@ -97,6 +100,10 @@ class RetryingStore:
         if sink is not None:
             return await self._store.get(key, if_token=if_token, sink=sink)
         return await self._again(lambda: self._store.get(key, if_token=if_token))
+
+    async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
+        """See `ports.ObjectStore`.  Asked once: what failed is asked for alone by the caller."""
+        return await self._store.get_each(wanted)
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         """See `ports.ObjectStore`."""

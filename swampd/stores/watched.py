@@ -33,8 +33,10 @@ if TYPE_CHECKING:
         Lacking,
         ObjectStore,
         PartStore,
+        Read,
         Sink,
         StoreCapabilities,
+        Wanted,
     )
 
 T = TypeVar("T")
@@ -122,13 +124,8 @@ class WatchedStore:
             self._under_way[number] = self._clock.now()
         try:
             answer = await request
-        except KeyRefused:
-            self._answered(operation)
-            raise
         except SwampdError as error:
-            state = state_of(error.code, error.summary, error.fields.get("trouble", ""))
-            if state is not None:
-                self._failed(operation, state, error.summary, error.hint, sure=True)
+            self._met(operation, error)
             raise
         finally:
             self._under_way.pop(number, None)
@@ -138,6 +135,15 @@ class WatchedStore:
         else:
             self._answered(operation)
         return answer
+
+    def _met(self, operation: str, error: SwampdError) -> None:
+        """What an error says of the store; a key that it refuses, it has answered."""
+        if isinstance(error, KeyRefused):
+            self._answered(operation)
+            return
+        state = state_of(error.code, error.summary, error.fields.get("trouble", ""))
+        if state is not None:
+            self._failed(operation, state, error.summary, error.hint, sure=True)
 
     def _answered(self, operation: str) -> None:
         self._answered_at = self._clock.now()
@@ -203,6 +209,14 @@ class WatchedStore:
         """See `ports.ObjectStore`."""
         request = self._store.get(key, if_token=if_token, sink=sink)
         return await self._watch("get", request, quick=False)
+
+    async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
+        """See `ports.ObjectStore`."""
+        answers = await self._watch("get", self._store.get_each(wanted), quick=False)
+        for answer in answers:
+            if isinstance(answer, SwampdError):
+                self._met("get", answer)
+        return answers
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         """See `ports.ObjectStore`."""

@@ -16,8 +16,8 @@ import msgspec
 
 from swampd.domain.outcomes import Found, Missing
 from swampd.domain.states import PathState
-from swampd.errors import KeyRefused, LowSpace, StoreDenied, StoreUnavailable
-from swampd.ports import Scratch
+from swampd.errors import KeyRefused, LowSpace, StoreDenied, StoreUnavailable, SwampdError
+from swampd.ports import Scratch, Wanted
 from swampd.syncing.patience import Patience
 from swampd.waiting import Room, for_each
 
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 POINTER_BYTES: Final = 256
 PATIENCE_S: Final = 30.0
 """So long downloads wait for a store that went away in the middle of them."""
+SMALL: Final = 64 * 1024
+"""Contents of at most so many bytes are asked for many at once,"""
+AT_ONCE: Final = 256
+"""and so many of them."""
 BODIES_AT_ONCE: Final = 64 * 1024 * 1024
 """So many bytes of contents are in memory at once."""
 STREAM_ABOVE: Final = 16 * 1024 * 1024
@@ -88,8 +92,11 @@ async def fetch(
         except LowSpace as error:
             full.append(error)
 
-    await for_each(entries, one, sync.store.capabilities.side_by_side)
+    small = [path for path, entry in entries.items() if _is_small(entry)]
     try:
+        left = await _fetch_small(sync, small, entries, landing)
+        rest = [path for path, entry in entries.items() if not _is_small(entry)]
+        await for_each([*left, *rest], one, sync.store.capabilities.side_by_side)
         await landing.write()
     except LowSpace as error:
         full.append(error)
@@ -105,19 +112,49 @@ def _drop(sync: Sync, names: Iterable[str]) -> None:
         sync.tree.drop_tmp(name)
 
 
+def _is_small(entry: Entry) -> bool:
+    """Is it one of those that are asked for many at once?"""
+    inline = entry.redo is not None and entry.redo.inline is not None
+    return entry.size <= SMALL and not inline
+
+
+def _wanted(sync: Sync, path: CachePath, entry: Entry) -> Wanted:
+    """The staged copy where there is one, else the plain key on condition of its token."""
+    if entry.redo is not None and entry.redo.staged is not None:
+        return Wanted(sync.keys.staged(entry.redo.staged))
+    return Wanted(sync.keys.payload(path), entry.token)
+
+
+async def _fetch_small(
+    sync: Sync, paths: list[CachePath], entries: Mapping[CachePath, Entry], landing: _Landing
+) -> list[CachePath]:
+    """Get these many at once; those that the store did not answer are left, to be asked for one by
+    one."""
+    left: list[CachePath] = []
+    for start in range(0, len(paths), AT_ONCE):
+        some = paths[start : start + AT_ONCE]
+        answers = await sync.store.get_each([_wanted(sync, p, entries[p]) for p in some])
+        for path, answer in zip(some, answers, strict=True):
+            if isinstance(answer, Found):
+                await landing.take(path, entries[path], answer.body)
+            elif isinstance(answer, SwampdError):
+                left.append(path)
+            else:
+                landing.result.held[path] = _problem(answer)
+    return left
+
+
 async def _fetch_one(sync: Sync, path: CachePath, entry: Entry, landing: _Landing) -> None:
     """Get a content, from the head, a staged copy or the plain key, and hand it to the landing."""
     redo = entry.redo
     if redo is not None and redo.inline is not None:
         await landing.take(path, entry, redo.inline)
         return
-    key, token = sync.keys.payload(path), entry.token
-    if redo is not None and redo.staged is not None:
-        key, token = sync.keys.staged(redo.staged), None
+    wanted = _wanted(sync, path, entry)
     if entry.size > STREAM_ABOVE:
-        await _stream(sync, key, token, (path, entry), landing.result)
+        await _stream(sync, wanted.key, wanted.if_token, (path, entry), landing.result)
         return
-    found = await sync.store.get(key, if_token=token)
+    found = await sync.store.get(wanted.key, if_token=wanted.if_token)
     if isinstance(found, Found):
         await landing.take(path, entry, found.body)
     else:

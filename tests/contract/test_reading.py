@@ -8,6 +8,8 @@ import pytest
 
 from swampd.domain.outcomes import Applied, Found, Mismatch, Missing, Unchanged
 from swampd.domain.values import Token
+from swampd.errors import KeyRefused
+from swampd.ports import Wanted
 from tests.contract.subjects import META, STRANGE, A, Pieces, Subject, applied, key
 
 
@@ -98,5 +100,25 @@ def test_an_error_of_the_sink_is_the_callers(subject: Subject) -> None:
         await subject.store.put(A, b"x", {})
         with pytest.raises(OSError, match="the cache is full"):
             await subject.store.get(A, sink=full)
+
+    asyncio.run(run())
+
+
+def test_each_of_many_is_read_as_it_would_be_alone(subject: Subject) -> None:
+    async def run() -> None:
+        names = [key(f"many/{i:03}") for i in range(130)]
+        tokens = [applied(await subject.store.create(name, name.encode(), META)) for name in names]
+        wanted = [Wanted(name) for name in names]
+        wanted += [Wanted(names[0], tokens[0]), Wanted(names[0], STRANGE), Wanted(key("many/x"))]
+        wanted += [Wanted(key("")), Wanted(key("with//odd name"))]
+        *whole, same, other, gone, bad, odd = await subject.other.get_each(wanted)
+        assert whole == [
+            Found(token, len(name), META, name.encode())
+            for name, token in zip(names, tokens, strict=True)
+        ]
+        assert (same, other, gone) == (whole[0], Mismatch(), Missing())
+        assert isinstance(bad, KeyRefused)
+        assert isinstance(odd, Missing | KeyRefused)
+        assert list(await subject.store.get_each([])) == []
 
     asyncio.run(run())

@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from swampd.domain.outcomes import Applied, Found, Rejected, Unknown
-from swampd.errors import StoreUnavailable
+from swampd.errors import StoreUnavailable, SwampdError
+from swampd.waiting import for_each
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
     from swampd.domain.outcomes import Mismatch, Missing, Page, Unchanged, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
-    from swampd.ports import Body, Lacking, Sink, StoreCapabilities
+    from swampd.ports import Body, Lacking, Read, Sink, StoreCapabilities, Wanted
     from swampd.stores.memory import MemoryObjects
     from tests.sim.world import Life
 
@@ -125,6 +126,19 @@ class SimStore:
         if sink is not None and isinstance(answer, Found):
             sink(answer.body)
         return answer  # type: ignore[no-any-return]
+
+    async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
+        answers: dict[int, Read | SwampdError] = {}
+
+        async def one(number: int) -> None:
+            asked = wanted[number]
+            try:
+                answers[number] = await self.get(asked.key, if_token=asked.if_token)
+            except SwampdError as error:
+                answers[number] = error
+
+        await for_each(range(len(wanted)), one, self.capabilities.side_by_side)
+        return [answers[number] for number in range(len(wanted))]
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         return await self._read(  # type: ignore[no-any-return]

@@ -52,6 +52,11 @@ class Call:
             if connection not in self._sockets:
                 self._sockets.append(connection)
 
+    def demand(self) -> None:
+        """Raise Cut when the caller is gone."""
+        if self.is_cut:
+            raise Cut
+
     def sink(self, sink: Sink) -> Sink:
         """The sink, which is not called any more once the call is cut."""
 

@@ -17,14 +17,16 @@ Limits: a token is the ETag, which comes back when the bytes do; versions of a b
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
 from swampd.domain.health import StoreIdentity
 from swampd.domain.layout import CONTROL
 from swampd.domain.outcomes import Mismatch, Unchanged
 from swampd.domain.paths import KEY_LIMIT
-from swampd.errors import CredentialsRefused, KeyRefused
+from swampd.errors import CredentialsRefused, KeyRefused, SwampdError
 from swampd.ports import SealedFile, StoreCapabilities
 from swampd.stores.s3.calls import Call, Calls
 from swampd.stores.s3.control import Control
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from swampd.domain.datastores import CloudEnvironment, S3Settings
     from swampd.domain.outcomes import Found, Missing, Page, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
-    from swampd.ports import Body, Lacking, Sink
+    from swampd.ports import Body, Lacking, Read, Sink, Wanted
 
     class Run(Protocol):
         """Runs a blocking call."""
@@ -68,6 +70,7 @@ class S3Store:
             f"{settings.prefix}/{area}" if settings.prefix else area for area in _EXACT
         )
         threads = min(THREADS, max(settings.pull_concurrency, settings.push_concurrency))
+        self._threads = threads
         self._calls = Calls(threads, "s3")
         self._control = Control(settings, self._chain, faults, threads)
         self._parts = Parts(self._control, settings, faults)
@@ -125,6 +128,36 @@ class S3Store:
             return _no_unchanged(found)
 
         return await self._run(work)
+
+    async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
+        """See `ports.ObjectStore`: shared out among the threads, a few to each."""
+        count = min(self._threads, len(wanted))
+        answers: dict[int, Sequence[Read | SwampdError]] = {}
+
+        def work(share: Sequence[Wanted], call: Call) -> list[Read | SwampdError]:
+            return [self._get_or_error(one, call) for one in share]
+
+        async def one(number: int) -> None:
+            share = wanted[number::count]
+            answers[number] = await self._calls.run(partial(work, share))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(count):
+                    group.create_task(one(number))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [answers[at % count][at // count] for at in range(len(wanted))]
+
+    def _get_or_error(self, wanted: Wanted, call: Call) -> Read | SwampdError:
+        try:
+            call.demand()
+            _accepted(wanted.key)
+            if self._is_payload(wanted.key):
+                return self._payload.get(wanted.key, wanted.if_token)
+            return _no_unchanged(self._control.get(wanted.key, if_token=wanted.if_token))
+        except SwampdError as error:
+            return error
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         """See `ports.ObjectStore`."""
