@@ -57,7 +57,7 @@ test-long: setup
 	  code=$$?; [ $$code -eq 5 ] || exit $$code; echo 'test-long: there is no long test yet'; }
 
 test-servers: setup
-	$(BIN)/python -m pytest -m servers --timeout=300 $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m servers --timeout=600 $(ARGS)
 
 # Runs `python -m $(2)` if it exists, else says what is missing.
 define run_if_built
