@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from contextlib import suppress
@@ -24,6 +25,12 @@ NEVER: Final = None
 
 class Ends(bytes):
     """An answer after which the connection ends, whole or not."""
+
+    __slots__ = ()
+
+
+class Raw(bytes):
+    """An answer that goes out beneath TLS."""
 
     __slots__ = ()
 
@@ -97,7 +104,10 @@ class Canned:
             if answer is None:
                 self._wait(connection)
                 return
-            connection.sendall(answer)
+            if isinstance(answer, Raw):
+                os.write(connection.fileno(), answer)
+            else:
+                connection.sendall(answer)
             if isinstance(answer, Ends):
                 return
         self.tally.add("ended")

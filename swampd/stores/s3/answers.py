@@ -16,7 +16,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from botocore import exceptions as boto_errors
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ class Meaning(Enum):
     BAD_REQUEST = "the request is refused as it is"
     BUSY = "asked to slow down"
     NOT_SENT = "no connection: nothing was sent"
+    NOT_TRUSTED = "a certificate that nobody vouches for: nothing was sent"
     UNCLEAR = "no clear answer"
 
 
@@ -91,8 +93,9 @@ _NOT_SENT: Final = (
     boto_errors.EndpointConnectionError,
     boto_errors.ConnectTimeoutError,
     boto_errors.ProxyConnectionError,
-    boto_errors.SSLError,
 )
+_BAD_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
+"""The one error of TLS that cannot come after something was sent."""
 _NO_CREDENTIALS: Final = (
     boto_errors.NoCredentialsError,
     boto_errors.PartialCredentialsError,
@@ -112,12 +115,16 @@ _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]+)</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
 _NO_CONNECTION: Final = re.compile(r"^ *kind: Connect,$", re.MULTILINE)
+_UNTRUSTED: Final = re.compile(r"InvalidCertificate\(\s*(\w+)")
+_WHY: Final = re.compile(r'message: "([^"]+)"')
 _NO_PROVIDER: Final = "External AWS credential provider"
 _REDIRECTED: Final = "Received redirect without LOCATION"
 _RAISED: Final = re.compile(r"type: <class '(?:\w+\.)*(\w+)'>")
 _REGION: Final = re.compile(r"<Region>([a-z0-9-]+)</Region>|expecting '([a-z0-9-]+)'")
 _OTHER_REGION_HINT: Final = re.compile("region", re.IGNORECASE)
 _LONGEST: Final = 300
+_QUOTED: Final = 80
+_NOT_S3: Final = "NotS3"
 
 
 def from_boto(error: Exception, *, has_body: bool = True) -> Answer:
@@ -125,14 +132,19 @@ def from_boto(error: Exception, *, has_body: bool = True) -> Answer:
     so that a bare status without a code says nothing (an answer to HEAD never has one)."""
     if isinstance(error, ClientError):
         return _from_response(error.response, has_body=has_body)
-    text = _short(str(error))
-    if isinstance(error, _NO_CREDENTIALS):
-        return Answer(Meaning.NO_CREDENTIALS, type(error).__name__, text)
-    if isinstance(error, _NOT_SENT):
-        return Answer(Meaning.NOT_SENT, type(error).__name__, text)
+    text, name = _short(str(error)), type(error).__name__
     if isinstance(error, KeyError):
-        return Answer(Meaning.UNCLEAR, "NotS3", f"an answer without {text}")
-    return Answer(Meaning.UNCLEAR, type(error).__name__, text)
+        return Answer(Meaning.UNCLEAR, _NOT_S3, f"an answer without {text}")
+    if isinstance(error, ResponseParserError):
+        return Answer(Meaning.UNCLEAR, _NOT_S3, f"an answer that is no XML: {_quoted(error)}")
+    meaning = Meaning.UNCLEAR
+    if isinstance(error, _NO_CREDENTIALS):
+        meaning = Meaning.NO_CREDENTIALS
+    elif isinstance(error, boto_errors.SSLError) and _BAD_CERTIFICATE in text:
+        meaning = Meaning.NOT_TRUSTED
+    elif isinstance(error, _NOT_SENT):
+        meaning = Meaning.NOT_SENT
+    return Answer(meaning, name, text)
 
 
 def _from_response(response: Mapping[str, object], *, has_body: bool) -> Answer:
@@ -153,10 +165,7 @@ def _from_response(response: Mapping[str, object], *, has_body: bool) -> Answer:
 
 
 def from_obstore(error: Exception) -> Answer:
-    """What an exception of obstore says, read from its text; and what one of botocore says that
-    came before anything was sent."""
-    if isinstance(error, BotoCoreError):
-        return from_boto(error)
+    """What an exception of obstore says, read from its text."""
     text = str(error)
     found = _STATUS.search(text)
     if found is None:
@@ -181,7 +190,10 @@ def _not_answered(text: str) -> Answer:
     if _REDIRECTED in detail:
         return Answer(Meaning.OTHER_REGION, "Redirect", detail)
     if _NO_CONNECTION.search(text):
-        return Answer(Meaning.NOT_SENT, "ConnectError", detail)
+        if found := _UNTRUSTED.search(text):
+            return Answer(Meaning.NOT_TRUSTED, found[1], detail)
+        why = f": {found[1]}" if (found := _WHY.search(text)) else ""
+        return Answer(Meaning.NOT_SENT, "ConnectError", f"{detail}{why}")
     return Answer(Meaning.UNCLEAR, "NoAnswer", detail)
 
 
@@ -221,6 +233,11 @@ def _seconds(text: str) -> float | None:
 
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
+
+
+def _quoted(error: Exception) -> str:
+    """The body in an error of a parser, which has it on its last line."""
+    return _short(str(error).rpartition("\n")[2])[:_QUOTED]
 
 
 def _first_line(text: str) -> str:

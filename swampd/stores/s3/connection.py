@@ -10,12 +10,14 @@ one's own comes by AWS_CA_BUNDLE or the configuration file's `ca_bundle`.
 from __future__ import annotations
 
 import re
+import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
 from botocore.handlers import add_expect_header
 
+from swampd.errors import ConfigError
 from swampd.stores.s3.calls import operation_here
 from swampd.stores.s3.wire import use_our_wire
 
@@ -47,13 +49,28 @@ def region_of(settings: S3Settings, chain: Chain) -> str:
 
 
 def ca_bundle_of(chain: Chain) -> str:
-    """The file of certificate authorities to trust; empty: those that the library brings."""
+    """The file of certificate authorities to trust; empty: those that the library brings.
+
+    Raises errors.ConfigError for one that is none."""
     found = chain.session().get_config_variable("ca_bundle")
-    return str(found) if found else ""
+    if not found:
+        return ""
+    bundle = str(found)
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except OSError as error:  # an SSLError is one
+        raise ConfigError(
+            f"{bundle} holds no certificates of authorities: {error.strerror or error}",
+            "correct `ca_bundle` in ~/.aws/config, or AWS_CA_BUNDLE where the daemon is started",
+            path=bundle,
+        ) from error
+    return bundle
 
 
 def new_client(settings: S3Settings, chain: Chain, connections: int) -> S3Client:
-    """A client for one bucket; safe to use from several threads.  Takes some 100 ms."""
+    """A client for one bucket; safe to use from several threads.  Takes some 100 ms.
+
+    Raises errors.ConfigError like `ca_bundle_of`."""
     style = {None: "auto", True: "path", False: "virtual"}[settings.force_path_style]
     options: dict[str, Any] = {
         "retries": {"total_max_attempts": 1},
@@ -71,6 +88,7 @@ def new_client(settings: S3Settings, chain: Chain, connections: int) -> S3Client
         "s3",
         region_name=region_of(settings, chain),
         endpoint_url=settings.endpoint or None,
+        verify=ca_bundle_of(chain) or None,
         config=Config(**options),
     )
     events = client.meta.events

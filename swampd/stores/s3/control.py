@@ -7,6 +7,7 @@ keys come as the store spelt them; objects whose keys obstore does not spell as 
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -44,6 +45,10 @@ an answer raises that lacks what each answer of S3 has (KeyError)."""
 
 _VAGUE: Final = ("400", "403")
 """What a HEAD answers when the credentials are wrong, among other things."""
+
+_NO_CONTENT: Final = 204
+_OF_S3: Final = "x-amz-request-id"
+"""A header that no answer lacks, where nothing else shows that it is S3 which has deleted."""
 
 
 class Control:
@@ -86,8 +91,9 @@ class Control:
         asked = _conditions(if_token, none_match=unless)
         try:
             got = self.client.get_object(Bucket=self._settings.bucket, Key=key, **asked)
-            token, body = token_of(got["ETag"]), _read(got["Body"], sink)
-            return Found(token, got["ContentLength"], from_headers(got["Metadata"]), body)
+            with closing(got["Body"]) as stream:
+                token, size = token_of(got["ETag"]), got["ContentLength"]
+                return Found(token, size, from_headers(got["Metadata"]), _read(stream, sink))
         except _SinkFailed as failure:
             raise failure.cause from None
         except FAILURES as error:
@@ -98,6 +104,7 @@ class Control:
 
     def head(self, key: str) -> Found | Missing:
         """The object without its body."""
+        generation = self._chain.generation
         try:
             got = self.client.head_object(Bucket=self._settings.bucket, Key=key)
             metadata = from_headers(got["Metadata"])
@@ -113,9 +120,11 @@ class Control:
         except StoreDenied as denied:
             if answer.meaning is Meaning.NOT_THERE or isinstance(denied, CredentialsRefused):
                 raise
-        if answer.meaning is not Meaning.NOT_THERE:
-            raise self._faults.error(answer, Action.READ, key)
-        return Missing()
+        if answer.meaning is Meaning.NOT_THERE:
+            return Missing()
+        if self._chain.generation > generation:  # somebody else found better credentials
+            return self.head(key)
+        raise self._faults.error(answer, Action.READ, key)
 
     def _not_read(self, answer: Answer, key: str) -> Missing | Mismatch:
         if answer.meaning is Meaning.NOT_THERE:
@@ -177,7 +186,10 @@ class Control:
         asked = _conditions(token)
 
         def send() -> None:
-            self.client.delete_object(Bucket=self._settings.bucket, Key=key, **asked)
+            done = self.client.delete_object(Bucket=self._settings.bucket, Key=key, **asked)
+            said = done["ResponseMetadata"]
+            if said["HTTPStatusCode"] != _NO_CONTENT and _OF_S3 not in said["HTTPHeaders"]:
+                raise KeyError(_OF_S3)
 
         return self._write(send, Action.DELETE, key)
 
@@ -226,15 +238,12 @@ def _conditions(
 
 
 def _read(stream: Any, sink: Sink | None) -> bytes:
-    try:
-        if sink is None:
-            whole: bytes = stream.read()
-            return whole
-        for chunk in stream.iter_chunks(CHUNK):
-            _fill(sink, chunk)
-        return b""
-    finally:
-        stream.close()
+    if sink is None:
+        whole: bytes = stream.read()
+        return whole
+    for chunk in stream.iter_chunks(CHUNK):
+        _fill(sink, chunk)
+    return b""
 
 
 class _SinkFailed(Exception):

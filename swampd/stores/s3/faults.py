@@ -68,6 +68,7 @@ class Faults:
                 Meaning.BUSY
                 | Meaning.SKEWED
                 | Meaning.NOT_SENT
+                | Meaning.NOT_TRUSTED
                 | Meaning.UNCLEAR
                 | Meaning.NOT_THERE
                 | Meaning.CONDITION_FAILED
@@ -99,6 +100,14 @@ class Faults:
                 f"{self.name} refuses signatures: the clock of this machine and the store's differ"
                 f" by too much ({answer.code}: {answer.detail})",
                 "set this machine's clock (see `timedatectl`); this goes on then by itself",
+                store=self.name,
+            )
+        if answer.meaning is Meaning.NOT_TRUSTED:
+            return StoreUnavailable(
+                f"{self.name} shows a certificate that is not trusted"
+                f" ({answer.code}: {answer.detail})",
+                "name the authority that signed it: `ca_bundle` in ~/.aws/config, or AWS_CA_BUNDLE"
+                " where the daemon is started",
                 store=self.name,
             )
         said = f"{answer.code}: {answer.detail}" if answer.detail else answer.code

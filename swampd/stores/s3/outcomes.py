@@ -35,6 +35,7 @@ def written(answer: Answer, faults: Faults, action: Action, key: str) -> Rejecte
             | Meaning.NOT_SUPPORTED
             | Meaning.BAD_REQUEST
             | Meaning.NOT_SENT
+            | Meaning.NOT_TRUSTED
         ):
             raise faults.error(answer, action, key)
         case _:  # pragma: no cover

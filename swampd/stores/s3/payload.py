@@ -21,9 +21,10 @@ from obstore.store import S3Store as Bucket
 
 from swampd.domain.outcomes import Applied, Found, Mismatch, Missing, Unknown
 from swampd.domain.values import Token
-from swampd.stores.s3.answers import Answer, Meaning, from_obstore
+from swampd.stores.s3.answers import Answer, Meaning, from_boto, from_obstore
 from swampd.stores.s3.calls import operation_here
 from swampd.stores.s3.connection import CONNECT_S, agent, ca_bundle_of
+from swampd.stores.s3.control import FAILURES
 from swampd.stores.s3.faults import Action, Faults
 from swampd.stores.s3.metadata import from_headers, to_headers
 from swampd.stores.s3.outcomes import written
@@ -72,9 +73,10 @@ class Payload:
 
     def create(self, key: str, body: bytes, metadata: Mapping[str, str]) -> WriteOutcome:
         """Write if nothing is there."""
+        bucket = self._ready(Action.WRITE, key)
         try:
             done = obstore.put(
-                self._bucket(),
+                bucket,
                 key,
                 body,
                 mode="create",
@@ -90,9 +92,10 @@ class Payload:
 
     def get(self, key: str, if_token: Token | None) -> Found | Missing | Mismatch:
         """The whole object."""
+        bucket = self._ready(Action.READ, key)
         options: Any = {"if_match": f'"{if_token.e_tag}"'} if if_token is not None else {}
         try:
-            got = obstore.get(self._bucket(), key, options=options)
+            got = obstore.get(bucket, key, options=options)
             body = got.bytes().to_bytes()
         except Exception as error:  # noqa: BLE001 - as above
             return self._not_read(from_obstore(error), key)
@@ -113,6 +116,13 @@ class Payload:
         """Let go of the connections."""
         with self._lock:
             self._pools.clear()
+
+    def _ready(self, action: Action, key: str) -> Bucket:
+        """The pool to use now; what fails is an error even of a write: nothing is sent yet."""
+        try:
+            return self._bucket()
+        except FAILURES as error:
+            raise self._faults.error(from_boto(error), action, key) from error
 
     def _bucket(self) -> Bucket:
         """The pool of the operation that is under way, with the credentials of now."""

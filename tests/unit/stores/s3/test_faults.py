@@ -45,6 +45,7 @@ EXPECTED = {
     Meaning.BAD_REQUEST: KeyRefused,
     Meaning.BUSY: StoreUnavailable,
     Meaning.NOT_SENT: StoreUnavailable,
+    Meaning.NOT_TRUSTED: StoreUnavailable,
     Meaning.UNCLEAR: StoreUnavailable,
 }
 LANDED_OR_NOT = {
