@@ -21,6 +21,7 @@ from swampd.errors import (
     SwampdError,
     WrongRegion,
 )
+from swampd.stores.probe import Check, Verdict
 from tests.s3.conftest import KEYS, PREFIX, Place
 from tests.servers.clients import s3_client
 from tests.servers.refusals import (
@@ -138,10 +139,22 @@ def test_without_the_right_to_list_what_is_missing_looks_forbidden(
     assert "s3:ListBucket: without it what is missing looks forbidden" in error.hint
 
 
-def test_who_may_not_delete_is_told_so(place: Place, moto: MotoServer) -> None:
+def test_who_may_not_delete_is_taken_and_told_when_it_is_needed(
+    place: Place, moto: MotoServer
+) -> None:
     moto.deny(of_bucket(place, ACCESS_DENIED, "DELETE"))
-    error = denied(place.set_up)
+    assert place.set_up().report.verdicts[Check.DELETE_STALE] is Verdict.DENIED
+
+    async def delete() -> None:
+        store = place.open()
+        try:
+            await store.delete(KEY)
+        finally:
+            await store.close()
+
+    error = denied(lambda: asyncio.run(delete()))
     assert error.fields["permission"] == "s3:DeleteObject"
+    assert f"the permission s3:DeleteObject on {place.bucket}" in error.hint
 
 
 def test_what_is_locked_cannot_be_deleted_and_that_is_said(place: Place, moto: MotoServer) -> None:
