@@ -101,7 +101,7 @@ def refused(policy: Policy, place: BucketPlace, access_key: str) -> set[tuple[st
 
 def be(machine: Machine, access_key: str) -> None:
     """Speak as somebody else from now on."""
-    credentials_file(Path(machine.environ["AWS_SHARED_CREDENTIALS_FILE"]).parent, access_key)
+    credentials_file(machine.root / "home" / ".aws", access_key)
     machine.run("daemon", "stop")
 
 

@@ -12,7 +12,7 @@ from swampd.domain.states import PathState
 from swampd.domain.values import CachePath, Scope
 from swampd.errors import OutcomeUnknown, StoreUnavailable
 from swampd.syncing import committing, ledger
-from tests.workspace.machines import machine
+from tests.workspace.machines import machine, replace_get
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,7 +134,7 @@ def test_a_head_that_went_on_while_it_was_pulled_is_applied_in_the_same_pull(
                     await a.push("d")
                 return await real(key, **options)
 
-            b.store._store.get = get
+            replace_get(b, get)
             pulled = (await (b.pull() if every else b.pull("d"))).done[D]
             assert pulled.whole
             assert pulled.placed == 2
@@ -157,7 +157,7 @@ def test_what_is_still_missing_is_asked_for_once(tmp_path: Path, place: Place) -
                     return Missing()
                 return await real(key, **options)
 
-            b.store._store.get = get
+            replace_get(b, get)
             assert (await b.pull("d")).done[D].held == {F: PathState.MISSING}
             assert len(asked) == 1
 

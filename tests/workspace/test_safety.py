@@ -18,7 +18,7 @@ from swampd.syncing.conflicts import ConflictKeeper, Side
 from swampd.syncing.local_ledger import Placement, Trashed
 from swampd.syncing.trash import PATIENCE_S
 from tests.places.choice import folder_only
-from tests.workspace.machines import machine
+from tests.workspace.machines import machine, replace_get
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -303,7 +303,7 @@ def test_an_object_that_may_not_be_read_holds_its_path_only(tmp_path: Path, plac
                     raise StoreDenied("not this one", "")
                 return await real(key, **options)
 
-            b.store._store.get = denied
+            replace_get(b, denied)
             assert (await b.pull()).done[D].failed == {F: "not this one"}
             assert (b.cache / "d/g").read_bytes() == b"1"
 
