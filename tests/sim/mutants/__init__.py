@@ -59,7 +59,7 @@ MUTANTS = (
     Mutant(payload.tombstone_without_head, 60),
     Mutant(payload.redo_dropped_unseen, 60),
     Mutant(payload.recent_ignored, 40, OWN_PATHS),
-    Mutant(payload.resend_rejection_believed, 80, RESENDS),
+    Mutant(payload.resend_rejection_believed, 240, RESENDS),
     Mutant(payload.commit_intent_not_journalled, 40, OWN_PATHS),
     Mutant(payload.unknown_reported_failed, 40, OUTAGES),
     Mutant(payload.half_applied_head, 10),
