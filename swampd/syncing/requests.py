@@ -1,8 +1,8 @@
 """Requests on plain keys, each journalled before it is sent (sections 4 and 5.4).
 
 Keeps L7 (the lease is asked before each sending), S6 (one intent per sending, closed by its own
-definite answer only: a look closes none), and *in doubt*: a path with an open request, or a lease
-whose record says so, cannot be settled on.
+definite answer only, or when it was never sent: a look closes none), and *in doubt*: a path with an
+open request, or a lease whose record says so, cannot be settled on.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class PlainKeys:
         self._lease = lease
         self._unknown: Counter[CachePath] = Counter()
         """Sendings without a clear answer, since the key was last looked at."""
+        self._unsent: set[int] = set()
 
     async def look(self, path: CachePath) -> Plain | None:
         """What the plain key holds now."""
@@ -71,6 +72,7 @@ class PlainKeys:
             lambda tx: ledger.open_requests(tx, intents, until, boot_id)
         )
         self._sync.awaited.update(dict.fromkeys(ids, until))
+        self._unsent.update(ids)
         return ids
 
     async def _before_sending(self, request: int, path: CachePath) -> None:
@@ -86,20 +88,23 @@ class PlainKeys:
             )
             self._sync.awaited[request] = until
             self._lease.demand()
+        self._unsent.discard(request)
 
     async def end(
         self, ids: Sequence[int], answered: Collection[int], sent: Sequence[Sent] = ()
     ) -> None:
-        """Nobody awaits these any more.  The answered ones are closed; the horizon of the others
-        counts from now, for their last bytes may just have left.  Not durable: an intent that
-        comes back is only cautious."""
+        """Nobody awaits these any more.  The answered ones are closed, and those that were never
+        sent; the horizon of the others counts from now, for their last bytes may just have left.
+        Not durable: an intent that comes back is only cautious."""
         for request in ids:
             self._sync.awaited.pop(request, None)
         now = self._sync.clock.now()
-        unanswered = [request for request in ids if request not in answered]
+        closed = {*answered, *self._unsent.intersection(ids)}
+        self._unsent.difference_update(ids)
+        unanswered = [request for request in ids if request not in closed]
 
         def work(tx: Transaction) -> None:
-            ledger.close_requests(tx, answered)
+            ledger.close_requests(tx, closed)
             note_sent(tx, sent)
             ledger.restamp_requests(tx, unanswered, now)
 

@@ -15,7 +15,7 @@ from swampd.domain.leases import HORIZON_S
 from swampd.domain.metadata import PayloadMark
 from swampd.domain.states import PathState
 from swampd.domain.values import CachePath, Scope, Sha256, Wid
-from swampd.errors import StoreDenied, StoreUnavailable
+from swampd.errors import LockLost, StoreDenied, StoreUnavailable
 from swampd.reporting import report
 from swampd.syncing import ledger, local_ledger
 from swampd.syncing.pushing import PushKind
@@ -273,6 +273,31 @@ class _Late:
 
     def now(self) -> float:
         return float(self._clock.now()) + self.by
+
+
+def test_what_is_never_sent_leaves_no_doubt(tmp_path: Path, place: Place) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            hold = await a.workspace.lock(["d"], a.asker)
+            sync, lease = a.workspace.desks.sync, hold.leases[D]
+            plain, digest = PlainKeys(sync, lease), Sha256("0" * 64)
+            paths = [CachePath("d/sent"), CachePath("d/unsent"), CachePath("d/late")]
+            wids = [Wid(sync.rng.uuid()) for _ in paths]
+            ids = await plain.begin(
+                [plain.intent("put", p, w, digest) for p, w in zip(paths, wids, strict=True)]
+            )
+            await plain.create(paths[0], b"1", PayloadMark(wids[0], lease.epoch, digest), ids[0])
+            await a.workspace.release(hold)
+            await a.until_free(D)
+            with pytest.raises(LockLost):
+                await plain.create(
+                    paths[2], b"1", PayloadMark(wids[2], lease.epoch, digest), ids[2]
+                )
+            await plain.end(ids, ())
+            doubts = [p for p in paths if await sync.journal.read(partial(_doubts, p))]
+            assert doubts == paths[:1]
+
+    asyncio.run(main())
 
 
 def test_a_request_that_is_sent_late_is_awaited_from_then_on(tmp_path: Path, place: Place) -> None:
