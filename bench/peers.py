@@ -28,8 +28,12 @@ BOTO_SHARE: Final = 5
 """Boto3 gets every fifth file only: it takes its time."""
 MOST_CPU_S: Final = 0.25
 """Of the daemon, for 1,000 files."""
+S5CMD_CPU_S: Final = 0.24
+"""What s5cmd took for 1,000 files where that limit was set: a slower machine has a higher one."""
 MOST_WALL: Final = 1.0
 """Of the daemon, in walls of s5cmd."""
+NOISE: Final = 1.3
+"""Single rounds of one and the same code differ by so much: only what is above it fails."""
 DAEMON: Final = "swampd"
 S5CMD: Final = "s5cmd"
 BOTO: Final = "boto3"
@@ -61,7 +65,11 @@ class Peers(Finding):
             f" (by round: {', '.join(f'{ratio:.2f}' for ratio in found)})"
             for way, found in ratios.items()
         )
-        super().__init__(f"{self._table()}\n\n{shown}", tuple(self._misses()))
+        limits = (
+            f"- limits: {MOST_CPU_S} CPU s of the daemon (more where s5cmd takes more than"
+            f" {S5CMD_CPU_S}), {MOST_WALL} walls of s5cmd; it fails above {MOST_WALL * NOISE}"
+        )
+        super().__init__(f"{self._table()}\n\n{shown}\n{limits}", tuple(self._misses()))
 
     def cpu(self, who: str, way: str) -> float:
         """The median of the rounds."""
@@ -89,12 +97,13 @@ class Peers(Finding):
     def _misses(self) -> Iterator[str]:
         for way in WAYS:
             cpu = self.cpu(DAEMON, way)
-            if cpu > MOST_CPU_S:
+            slower = max(1.0, self.cpu(S5CMD, way) / S5CMD_CPU_S)
+            if cpu > MOST_CPU_S * slower:
                 yield (
                     f"a {way} of {self.files:,} files takes {cpu:.3f} CPU seconds of the daemon for"
                     f" 1,000 of them, and at most {MOST_CPU_S} are allowed"
                 )
-            if self.ratios[way] > MOST_WALL:
+            if self.ratios[way] > MOST_WALL * NOISE:
                 yield (
                     f"a {way} of {self.files:,} files takes {self.ratios[way]:.2f} times as long as"
                     f" with s5cmd, and at most {MOST_WALL} times is allowed"
