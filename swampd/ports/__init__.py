@@ -8,7 +8,9 @@ await; a sync method (the local tree, a journal transaction) runs in a worker th
 from swampd.ports.journal import Journal, Transaction
 from swampd.ports.stores import (
     Body,
+    Creation,
     Lacking,
+    MaySend,
     ObjectStore,
     PartStore,
     Read,
@@ -37,11 +39,13 @@ __all__ = [
     "Above",
     "Body",
     "Clock",
+    "Creation",
     "FileRead",
     "FileTree",
     "Journal",
     "Kind",
     "Lacking",
+    "MaySend",
     "NotUtf8",
     "ObjectStore",
     "PartStore",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from swampd.domain.outcomes import (
         Found,
@@ -75,6 +75,19 @@ class Wanted:
     if_token: Token | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """One of many small objects to write where there is none."""
+
+    key: RemoteKey
+    body: bytes
+    metadata: Mapping[str, str]
+
+
+MaySend: TypeAlias = "Callable[[int], bool]"
+"""Asked right before one of many writes is sent, from any thread: may this one (from 0)?"""
+
+
 class PartStore(Protocol):
     """Writes objects in parts; nobody sees anything of one before it is completed."""
 
@@ -129,6 +142,13 @@ class ObjectStore(Protocol):
 
     async def create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
         """Write if there is no object at this key."""
+
+    async def create_each(
+        self, creations: Sequence[Creation], may_send: MaySend
+    ) -> Sequence[WriteOutcome | SwampdError | None]:
+        """Many small objects, each as `create` would answer it; what `create` would raise of one is
+        its answer, and None stands for one that was not sent.  Once this is cancelled `may_send` is
+        asked no more, so nothing is sent that it has not been asked of."""
 
     async def replace(
         self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]

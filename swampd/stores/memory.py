@@ -39,7 +39,8 @@ from swampd.stores.bodies import CHUNK, whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from swampd.ports import Body, Lacking, Read, Sink, Wanted
+    from swampd.domain.outcomes import WriteOutcome
+    from swampd.ports import Body, Creation, Lacking, MaySend, Read, Sink, Wanted
 
 PAGE_ROWS: Final = 1000
 LONGEST_KEY: Final = 1024
@@ -278,6 +279,20 @@ class MemoryStore:
     ) -> Applied | Rejected:
         """See `ports.ObjectStore`."""
         return self._objects.create(key, self._read_body(body), metadata)
+
+    async def create_each(
+        self, creations: Sequence[Creation], may_send: MaySend
+    ) -> Sequence[WriteOutcome | SwampdError | None]:
+        """See `ports.ObjectStore`."""
+        answers: list[WriteOutcome | SwampdError | None] = []
+        for number, each in enumerate(creations):
+            try:
+                sent = may_send(number)
+                args = (each.key, each.body, each.metadata)
+                answers.append(await self.create(*args) if sent else None)
+            except SwampdError as error:
+                answers.append(error)
+        return answers
 
     async def replace(
         self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from swampd.ports import (
         Body,
         Clock,
+        Creation,
         Lacking,
+        MaySend,
         ObjectStore,
         PartStore,
         Read,
@@ -126,6 +128,12 @@ class RetryingStore:
     async def create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
         """See `ports.ObjectStore`."""
         return await self._store.create(key, body, metadata)
+
+    async def create_each(
+        self, creations: Sequence[Creation], may_send: MaySend
+    ) -> Sequence[WriteOutcome | SwampdError | None]:
+        """See `ports.ObjectStore`."""
+        return await self._store.create_each(creations, may_send)
 
     async def replace(
         self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]

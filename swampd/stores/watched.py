@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from swampd.ports import (
         Body,
         Clock,
+        Creation,
         Lacking,
+        MaySend,
         ObjectStore,
         PartStore,
         Read,
@@ -77,7 +79,7 @@ class WatchedStore:
         self._clock = clock
         self._numbers = count()
         self._under_way: dict[int, float] = {}
-        """When each quick operation that is under way began, oldest first."""
+        """When each quick operation that is under way began."""
         self._answered_at: float | None = None
         self._trouble: _Trouble | None = None
         self._looks_at: float | None = None
@@ -96,7 +98,7 @@ class WatchedStore:
             return Health(
                 trouble.state, trouble.detail, trouble.hint, trouble.since_ms, ahead, last
             )
-        oldest = next(iter(self._under_way.values()), None)
+        oldest = min(self._under_way.values(), default=None)
         if oldest is not None:
             since = oldest if answered is None else max(oldest, answered)
             if self._clock.now() - since >= SILENT_S:
@@ -129,12 +131,18 @@ class WatchedStore:
             raise
         finally:
             self._under_way.pop(number, None)
-        if isinstance(answer, Unknown):
+        self._note(operation, answer)
+        return answer
+
+    def _note(self, operation: str, answer: object) -> None:
+        """What one answer says of the store."""
+        if isinstance(answer, SwampdError):
+            self._met(operation, answer)
+        elif isinstance(answer, Unknown):
             log.info("write_unknown", operation=operation, detail=answer.reason)
             self._failed(operation, state_of_unclear(answer.reason), answer.reason, "", sure=False)
         else:
             self._answered(operation)
-        return answer
 
     def _met(self, operation: str, error: SwampdError) -> None:
         """What an error says of the store; a key that it refuses, it has answered."""
@@ -212,10 +220,9 @@ class WatchedStore:
 
     async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
         """See `ports.ObjectStore`."""
-        answers = await self._watch("get", self._store.get_each(wanted), quick=False)
+        answers = await self._store.get_each(wanted)
         for answer in answers:
-            if isinstance(answer, SwampdError):
-                self._met("get", answer)
+            self._note("get", answer)
         return answers
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
@@ -235,6 +242,26 @@ class WatchedStore:
         """See `ports.ObjectStore`."""
         request = self._store.create(key, body, metadata)
         return await self._watch("create", request, quick=_is_small(body))
+
+    async def create_each(
+        self, creations: Sequence[Creation], may_send: MaySend
+    ) -> Sequence[WriteOutcome | SwampdError | None]:
+        """See `ports.ObjectStore`.  As long as one is sent after the other, there are answers."""
+        number, under_way, now = next(self._numbers), self._under_way, self._clock.now
+        under_way[number] = now()
+
+        def asked(creation: int) -> bool:
+            under_way[number] = now()
+            return may_send(creation)
+
+        try:
+            answers = await self._store.create_each(creations, asked)
+        finally:
+            del under_way[number]
+        for answer in answers:
+            if answer is not None:
+                self._note("create", answer)
+        return answers
 
     async def replace(
         self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]

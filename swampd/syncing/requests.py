@@ -16,6 +16,7 @@ import structlog
 from swampd.domain.metadata import PayloadMark, payload_metadata, read_mark
 from swampd.domain.outcomes import Found, Unknown, WriteOutcome
 from swampd.errors import SwampdError
+from swampd.ports import Creation
 from swampd.syncing import large, ledger
 from swampd.syncing.ledger import Intent
 from swampd.syncing.sent import note_sent
@@ -42,6 +43,15 @@ class Plain:
 
     token: Token
     mark: PayloadMark | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A small content for a plain key that holds nothing yet."""
+
+    path: CachePath
+    body: bytes
+    mark: PayloadMark
 
 
 class PlainKeys:
@@ -154,6 +164,48 @@ class PlainKeys:
         metadata = payload_metadata(path, mark)
         sending = large.create(self._sync, self._lease.demand, key, body, metadata)
         return await self._send(path, sending)
+
+    async def create_each(
+        self, fresh: Sequence[Fresh], requests: Sequence[int]
+    ) -> Sequence[WriteOutcome | SwampdError | None]:
+        """Create-only PUTs of many small contents, whose intents are journalled by the caller, each
+        as `create` would answer it; None: not sent, since the lease or its intent does not allow it
+        any more (L7)."""
+        lease, awaited, clock = self._lease, self._sync.awaited, self._sync.clock
+        creations = []
+        for each in fresh:
+            key = self._sync.keys.payload(each.path)
+            await self._sync.pace.turn(key)
+            creations.append(Creation(key, each.body, payload_metadata(each.path, each.mark)))
+
+        def may_send(number: int) -> bool:
+            request = requests[number]
+            if not lease.may_act() or clock.now() > awaited[request]:
+                return False
+            self._unsent.discard(request)
+            return True
+
+        answers: Sequence[WriteOutcome | SwampdError | None] = ()
+        for _ in fresh:
+            lease.request_sent()
+        try:
+            answers = await self._sync.store.create_each(creations, may_send)
+        finally:
+            self._count(fresh, requests, answers)
+        return answers
+
+    def _count(
+        self,
+        fresh: Sequence[Fresh],
+        requests: Sequence[int],
+        answers: Sequence[WriteOutcome | SwampdError | None],
+    ) -> None:
+        """What of these is answered now, or was never sent; without answers nothing else is."""
+        for number, (each, request) in enumerate(zip(fresh, requests, strict=True)):
+            if request in self._unsent or (answers and not isinstance(answers[number], Unknown)):
+                self._lease.request_answered()
+            else:
+                self._unknown[each.path] += 1
 
     async def create_one(self, path: CachePath, body: Body, mark: PayloadMark) -> WriteOutcome:
         """Create-only PUT of a plain key."""

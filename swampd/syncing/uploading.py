@@ -23,13 +23,13 @@ from swampd.domain.metadata import PayloadMark
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unknown
 from swampd.domain.states import ConflictKind, PathState
 from swampd.domain.values import CachePath, Token, Wid
-from swampd.errors import KeyRefused, StoreUnavailable
+from swampd.errors import KeyRefused, StoreUnavailable, SwampdError
 from swampd.indexing import rows
 from swampd.ports import Body, FileRead, ReadProblem
 from swampd.syncing import large, ledger
 from swampd.syncing.fetching import BODIES_AT_ONCE, STREAM_ABOVE
 from swampd.syncing.patience import Patience
-from swampd.syncing.requests import Plain, PlainKeys
+from swampd.syncing.requests import Fresh, Plain, PlainKeys
 from swampd.syncing.sent import Sent, all_sent
 from swampd.syncing.survey import LocalFile, local_file
 from swampd.waiting import Room, for_each
@@ -37,6 +37,7 @@ from swampd.waiting import Room, for_each
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from swampd.domain.outcomes import WriteOutcome
     from swampd.locking.lease import Lease
     from swampd.ports import Transaction
     from swampd.syncing.context import Sync
@@ -102,6 +103,8 @@ class Uploader:
         self._ahead: dict[CachePath, _Read] = {}
         """What was read before its turn."""
         self._result = Uploaded()
+        self._outcomes: dict[CachePath, WriteOutcome] = {}
+        """What became of fresh ones that were sent together, and are not done with that."""
         self._before: dict[CachePath, Sent] | None = None
         """What earlier pushes have sent, and no commit has named."""
         self._sent: list[Sent] = []
@@ -155,10 +158,38 @@ class Uploader:
         small = [item for item in items if item.file.content.size <= SMALL]
         try:
             self._ahead = await self._sync.threads.io(lambda: self._read_now(small))
-            await for_each(items, one, self._sync.store.capabilities.side_by_side)
+            answered |= await self._send_together([i for i in small if i.fresh], of)
+            rest = [item for item in items if of.get(item.path) not in answered]
+            await for_each(rest, one, self._sync.store.capabilities.side_by_side)
         finally:
             sent, self._sent = self._sent, []
             await self._plain.end(ids, answered, sent)
+
+    async def _send_together(self, items: list[_Item], of: Mapping[CachePath, int]) -> set[int]:
+        """Send those fresh ones that are read already, and were not sent before; the intents of
+        those that are done with.  The others have their outcome noted, if they were sent."""
+        together: list[tuple[_Item, LocalFile]] = []
+        fresh: list[Fresh] = []
+        for item in items:
+            read = self._ahead.get(item.path)
+            if isinstance(read, tuple) and isinstance(read[0], bytes) and not self._was_sent(item):
+                together.append((item, read[1]))
+                fresh.append(Fresh(item.path, read[0], self._mark(item)))
+        requests = [of[item.path] for item, _ in together]
+        answers = await self._plain.create_each(fresh, requests)
+        done: set[int] = set()
+        for (item, file), request, answer in zip(together, requests, answers, strict=True):
+            if isinstance(answer, Applied) and answer.token is not None:
+                self._done_fresh(item, file, item.wid, answer.token)
+            elif isinstance(answer, KeyRefused):
+                self._refused(item, answer)
+            else:
+                if answer is not None and not isinstance(answer, SwampdError):
+                    self._outcomes[item.path] = answer
+                continue
+            done.add(request)
+            del self._ahead[item.path]
+        return done
 
     async def _send_item(self, item: _Item, intent: int | None) -> bool:
         """Send one path; True when its batch intent is answered."""
@@ -237,14 +268,14 @@ class Uploader:
 
     async def _send_fresh(self, item: _Item, body: Body, file: LocalFile, intent: int) -> bool:
         """Create-only PUT; refused with the same bytes: adopt; refused otherwise: redo."""
-        if self._before and item.path in self._before:
+        if self._before and self._was_sent(item):
             before = await self._sent_before(self._before[item.path])
             if before is not None:
                 await self._take_found(item, body, file, before)
                 return True
-        mark = PayloadMark(item.wid, self._lease.epoch, file.content.sha256)
+        mark = self._mark(item)
         try:
-            outcome = await self._patience.through(
+            outcome = self._outcomes.pop(item.path, None) or await self._patience.through(
                 lambda: self._plain.create(item.path, body, mark, intent)
             )
         except KeyRefused as error:
@@ -270,6 +301,13 @@ class Uploader:
                 return answered
         self._result.failed[item.path] = "the store gave no clear answer"
         return answered
+
+    def _was_sent(self, item: _Item) -> bool:
+        """By a push before this one, with an acknowledgement?"""
+        return self._before is not None and item.path in self._before
+
+    def _mark(self, item: _Item) -> PayloadMark:
+        return PayloadMark(item.wid, self._lease.epoch, item.file.content.sha256)
 
     async def _sent_before(self, before: Sent) -> Plain | None:
         """What an earlier push has put at a plain key: as it was answered under this lease, else

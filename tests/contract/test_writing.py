@@ -10,8 +10,8 @@ import pytest
 
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected
 from swampd.domain.values import Sha256
-from swampd.errors import BadRequest
-from swampd.ports import SealedFile
+from swampd.errors import BadRequest, KeyRefused
+from swampd.ports import Creation, SealedFile
 from swampd.stores.probe import Check
 from tests.contract.subjects import META, STRANGE, A, B, Subject, applied, key
 
@@ -237,5 +237,60 @@ def test_a_sealed_file_that_is_not_what_it_says_is_refused(
             await subject.store.put(A, body, {})
         assert await subject.store.get(A) == Missing()
         assert not (await subject.store.list(key(""))).rows
+
+    asyncio.run(run())
+
+
+def test_each_of_many_is_created_as_it_would_be_alone(subject: Subject) -> None:
+    async def run() -> None:
+        names = [key(f"many/{i:03}") for i in range(130)]
+        first = applied(await subject.store.create(names[0], b"first", META))
+        creations = [Creation(name, name.encode(), META) for name in names]
+        creations += [Creation(key(""), b"x", META), Creation(key("with//odd name"), b"x", META)]
+        unwanted = {3, 77}
+        answers = list(await subject.other.create_each(creations, lambda i: i not in unwanted))
+        there, *created, bad, odd = answers
+        assert there == Rejected()
+        assert isinstance(bad, KeyRefused)
+        assert isinstance(odd, Applied | KeyRefused)
+        assert {i for i, answer in enumerate(created, 1) if answer is None} == unwanted
+        for name, answer in zip(names[1:], created, strict=True):
+            found = await subject.store.get(name)
+            if answer is None:
+                assert found == Missing()
+            else:
+                assert isinstance(answer, Applied)
+                assert found == Found(applied(answer), len(name), META, name.encode())
+        assert (await subject.store.get(names[0])) == Found(first, 5, META, b"first")
+        assert list(await subject.store.create_each([], lambda _: True)) == []
+
+    asyncio.run(run())
+
+
+def test_nothing_is_asked_to_be_sent_once_the_caller_of_many_is_gone(subject: Subject) -> None:
+    async def run() -> None:
+        asked: list[int] = []
+        begun = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def may_send(number: int) -> bool:
+            asked.append(number)
+            loop.call_soon_threadsafe(begun.set)
+            return True
+
+        names = [key(f"many/{i:03}") for i in range(600)]
+        creations = [Creation(name, b"x", META) for name in names]
+        task = asyncio.create_task(subject.store.create_each(creations, may_send))
+        await begun.wait()
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            before = len(asked)
+        else:  # it was through before it could be cancelled, as in memory
+            return
+        there = {name for name in names if isinstance(await subject.other.head(name), Found)}
+        assert len(asked) == before
+        assert there <= {names[number] for number in asked}
 
     asyncio.run(run())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from swampd.domain.outcomes import Mismatch, Missing, Page, Unchanged, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
-    from swampd.ports import Body, Lacking, Read, Sink, StoreCapabilities, Wanted
+    from swampd.ports import Body, Creation, Lacking, MaySend, Read, Sink, StoreCapabilities, Wanted
     from swampd.stores.memory import MemoryObjects
     from tests.sim.world import Life
 
@@ -226,6 +226,23 @@ class SimStore:
         return await self._write(
             "create", key, raw, metadata, lambda: self._net.objects.create(key, raw, metadata)
         )
+
+    async def create_each(
+        self, creations: Sequence[Creation], may_send: MaySend
+    ) -> Sequence[WriteOutcome | SwampdError | None]:
+        answers: dict[int, WriteOutcome | SwampdError | None] = {}
+
+        async def one(number: int) -> None:
+            each = creations[number]
+            try:
+                sent = may_send(number)
+                args = (each.key, each.body, each.metadata)
+                answers[number] = await self.create(*args) if sent else None
+            except SwampdError as error:
+                answers[number] = error
+
+        await for_each(range(len(creations)), one, self.capabilities.side_by_side)
+        return [answers[number] for number in range(len(creations))]
 
     async def replace(
         self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]

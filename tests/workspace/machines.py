@@ -50,6 +50,9 @@ class Counted:
             return value
 
         async def counted(*args: Any, **kwargs: Any) -> Any:
+            if name.endswith("_each"):
+                self.operations[name.removesuffix("_each")] += len(args[0])
+                return await value(*args, **kwargs)
             self.operations[name] += 1
             key = str(args[0])
             if name in ("create", "replace") and ("/heads/" in key or "/manifests/" in key):

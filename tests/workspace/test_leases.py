@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,8 @@ from swampd.domain.levels import Want
 from swampd.domain.values import Scope
 from swampd.errors import LockLost, LockTimeout
 from swampd.locking.holds import Owner
+from swampd.locking.lease import Loss
+from swampd.waiting import for_each
 from swampd.workspace import Asker
 from tests.places.place import lock_key
 from tests.workspace.machines import machine
@@ -35,6 +38,25 @@ def intercept(one: Machine, name: str, before: Any) -> None:
         return await real(key, *rest)
 
     setattr(store, name, operation)
+
+
+def intercept_each_creation(one: Machine, before: Any) -> None:
+    """Await `before(key, body)` ahead of every creation, those of many at once too."""
+    intercept(one, "create", before)
+    store = one.store._store
+
+    async def create_each(creations: Any, may_send: Any) -> list[Any]:
+        answers: list[Any] = [None] * len(creations)
+
+        async def create(number: int) -> None:
+            each = creations[number]
+            if may_send(number):
+                answers[number] = await store.create(each.key, each.body, each.metadata)
+
+        await for_each(range(len(creations)), create, store.capabilities.side_by_side)
+        return answers
+
+    store.create_each = create_each
 
 
 def test_who_merely_waits_for_a_scope_does_not_have_it(tmp_path: Path, place: Place) -> None:
@@ -77,7 +99,7 @@ def test_nothing_is_sent_under_a_lease_that_is_being_given_back(
                     begun.set()
                     await a.workspace.ports.clock.sleep(0.5)
 
-            intercept(a, "create", slow)
+            intercept_each_creation(a, slow)
             for number in range(200):
                 a.write(f"data/n{number}", b"%d" % number)
             async with asyncio.TaskGroup() as group:
@@ -176,3 +198,59 @@ def test_a_daemon_that_is_going_down_takes_no_lock(tmp_path: Path, place: Place)
                 await workspace.keeper.take((Want(DATA),), owner=Owner("x").key, wait_s=5.0)
 
     asyncio.run(main())
+
+
+def interrupt_creations(one: Machine, after: int, then: Any) -> list[int]:
+    """Call `then` once so many of a batch may be sent; the numbers of those that are."""
+    store = one.store._store
+    real, told = store.create_each, threading.Lock()
+    sent: list[int] = []
+
+    async def create_each(creations: Any, may_send: Any) -> Any:
+        def asked(number: int) -> bool:
+            if len(sent) == after and told.acquire(blocking=False):
+                then()
+            may = may_send(number)
+            if may:
+                sent.append(number)
+            return bool(may)
+
+        return await real(creations, asked)
+
+    store.create_each = create_each
+    return sent
+
+
+def test_of_many_that_are_sent_together_none_goes_once_the_lease_is_lost(
+    tmp_path: Path, place: Place
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            a.write("data/f", b"1")
+            await a.push()
+            hold = await a.workspace.lock(["data"], a.asker)
+            lease = hold.leases[DATA]
+            loop = asyncio.get_running_loop()
+            sent = interrupt_creations(a, 5, lambda: lapse(lease, loop))
+            for number in range(100):
+                a.write(f"data/n{number}", b"%d" % number)
+            failed = (await a.workspace.push(["data"], a.asker)).failed[DATA]
+            assert isinstance(failed, LockLost)
+            assert len(sent) == 5
+            assert lease.unanswered <= 5
+            there = [number for number in range(100) if place.find(f"data/n{number}")]
+            assert len(there) == 5
+
+    asyncio.run(main())
+
+
+def lapse(lease: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """As the deadline does, from a thread."""
+    lost = threading.Event()
+
+    def act() -> None:
+        lease._lose(Loss.LAPSED)
+        lost.set()
+
+    loop.call_soon_threadsafe(act)
+    assert lost.wait(5.0)

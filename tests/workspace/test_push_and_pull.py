@@ -13,13 +13,14 @@ from swampd.cache import scanning
 from swampd.cache.tree import LocalTree
 from swampd.domain.leases import HORIZON_S
 from swampd.domain.metadata import PayloadMark
+from swampd.domain.outcomes import Applied
 from swampd.domain.states import PathState
 from swampd.domain.values import CachePath, Scope, Sha256, Wid
 from swampd.errors import LockLost, StoreDenied, StoreUnavailable
 from swampd.reporting import report
 from swampd.syncing import ledger, local_ledger
 from swampd.syncing.pushing import PushKind
-from swampd.syncing.requests import PlainKeys
+from swampd.syncing.requests import AHEAD_S, Fresh, PlainKeys
 from tests.places.choice import folder_only
 from tests.workspace.machines import machine, shown
 
@@ -294,6 +295,34 @@ def test_what_is_never_sent_leaves_no_doubt(tmp_path: Path, place: Place) -> Non
                     paths[2], b"1", PayloadMark(wids[2], lease.epoch, digest), ids[2]
                 )
             await plain.end(ids, ())
+            doubts = [p for p in paths if await sync.journal.read(partial(_doubts, p))]
+            assert doubts == paths[:1]
+
+    asyncio.run(main())
+
+
+def test_of_many_none_is_sent_later_than_its_intent_says(tmp_path: Path, place: Place) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            hold = await a.workspace.lock(["d"], a.asker)
+            clock = _Late(a.workspace.ports.clock)
+            sync, lease = replace(a.workspace.desks.sync, clock=clock), hold.leases[D]
+            plain, digest = PlainKeys(sync, lease), Sha256("0" * 64)
+            paths = [CachePath("d/early"), CachePath("d/late")]
+            marks = [PayloadMark(Wid(sync.rng.uuid()), lease.epoch, digest) for _ in paths]
+            intents = zip(paths, marks, strict=True)
+            early, late = await plain.begin(
+                [plain.intent("put", path, mark.wid, digest) for path, mark in intents]
+            )
+            sync.awaited[early] += 2 * AHEAD_S
+            clock.by = AHEAD_S + 1
+            fresh = [Fresh(path, b"1", mark) for path, mark in zip(paths, marks, strict=True)]
+            sent, unsent = await plain.create_each(fresh, [early, late])
+            assert isinstance(sent, Applied)
+            assert unsent is None
+            assert place.find(paths[1]) is None
+            assert lease.unanswered == 0
+            await plain.end([early, late], ())
             doubts = [p for p in paths if await sync.journal.read(partial(_doubts, p))]
             assert doubts == paths[:1]
 

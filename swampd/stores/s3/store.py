@@ -17,17 +17,16 @@ Limits: a token is the ETag, which comes back when the bytes do; versions of a b
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
 from swampd.domain.health import StoreIdentity
 from swampd.domain.layout import CONTROL
 from swampd.domain.outcomes import Mismatch, Unchanged
 from swampd.domain.paths import KEY_LIMIT
-from swampd.errors import CredentialsRefused, KeyRefused, SwampdError
+from swampd.errors import CredentialsRefused, KeyRefused
 from swampd.ports import SealedFile, StoreCapabilities
+from swampd.stores.each import Leave, share_out
 from swampd.stores.s3.calls import Call, Calls
 from swampd.stores.s3.control import Control
 from swampd.stores.s3.credentials import Chain
@@ -41,7 +40,8 @@ if TYPE_CHECKING:
     from swampd.domain.datastores import CloudEnvironment, S3Settings
     from swampd.domain.outcomes import Found, Missing, Page, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
-    from swampd.ports import Body, Lacking, Read, Sink, Wanted
+    from swampd.errors import SwampdError
+    from swampd.ports import Body, Creation, Lacking, MaySend, Read, Sink, Wanted
 
     class Run(Protocol):
         """Runs a blocking call."""
@@ -130,34 +130,16 @@ class S3Store:
         return await self._run(work)
 
     async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
-        """See `ports.ObjectStore`: shared out among the threads, a few to each."""
-        count = min(self._threads, len(wanted))
-        answers: dict[int, Sequence[Read | SwampdError]] = {}
+        """See `ports.ObjectStore`.  Refused credentials are not looked up anew here."""
 
-        def work(share: Sequence[Wanted], call: Call) -> list[Read | SwampdError]:
-            return [self._get_or_error(one, call) for one in share]
+        def work(number: int) -> Read:
+            key, if_token = wanted[number].key, wanted[number].if_token
+            _accepted(key)
+            if self._is_payload(key):
+                return self._payload.get(key, if_token)
+            return _no_unchanged(self._control.get(key, if_token=if_token))
 
-        async def one(number: int) -> None:
-            share = wanted[number::count]
-            answers[number] = await self._calls.run(partial(work, share))
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(count):
-                    group.create_task(one(number))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return [answers[at % count][at // count] for at in range(len(wanted))]
-
-    def _get_or_error(self, wanted: Wanted, call: Call) -> Read | SwampdError:
-        try:
-            call.demand()
-            _accepted(wanted.key)
-            if self._is_payload(wanted.key):
-                return self._payload.get(wanted.key, wanted.if_token)
-            return _no_unchanged(self._control.get(wanted.key, if_token=wanted.if_token))
-        except SwampdError as error:
-            return error
+        return await share_out(len(wanted), self._threads, self._run_share, work)
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
         """See `ports.ObjectStore`."""
@@ -184,12 +166,27 @@ class S3Store:
         """See `ports.ObjectStore`."""
         _accepted(key)
 
-        def work(_: Call) -> WriteOutcome:
-            if isinstance(body, SealedFile) or not self._is_payload(key):
-                return self._control.put(key, body, metadata, create=True)
-            return self._payload.create(key, body, metadata)
+        return await self._run(lambda _: self._create(key, body, metadata))
 
-        return await self._run(work)
+    async def create_each(
+        self, creations: Sequence[Creation], may_send: MaySend
+    ) -> Sequence[WriteOutcome | SwampdError | None]:
+        """See `ports.ObjectStore`.  Refused credentials are not looked up anew here."""
+        with Leave(may_send) as leave:
+
+            def work(number: int) -> WriteOutcome | None:
+                each = creations[number]
+                _accepted(each.key)
+                if not leave(number):
+                    return None
+                return self._create(each.key, each.body, each.metadata)
+
+            return await share_out(len(creations), self._threads, self._run_share, work)
+
+    def _create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
+        if isinstance(body, SealedFile) or not self._is_payload(key):
+            return self._control.put(key, body, metadata, create=True)
+        return self._payload.create(key, body, metadata)
 
     async def replace(
         self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
@@ -234,6 +231,9 @@ class S3Store:
 
     def _is_payload(self, key: str) -> bool:
         return not key.startswith(self._exact) and can_spell(key)
+
+    async def _run_share(self, work: Callable[[], None]) -> None:
+        await self._calls.run(lambda _: work())
 
     async def _run(self, work: Callable[[Call], T]) -> T:
         generation = self._chain.generation
