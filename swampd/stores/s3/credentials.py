@@ -40,7 +40,8 @@ ASK_AGAIN: Final = timedelta(minutes=10)
 LEAST_BETWEEN: Final = timedelta(seconds=1)
 """The chain is not looked up more often because of refusals."""
 _SHOWN: Final = 4
-_FIRST: Final = 1
+FIRST: Final = 1
+"""The generation of the first credentials."""
 
 
 class Chain:
@@ -80,7 +81,7 @@ class Chain:
         """The service refused what we had in this generation: look the chain up anew, unless that
         was done meanwhile.  True: there is something else to try."""
         with self._lock:
-            if self.generation > max(refused, _FIRST):
+            if self.generation > max(refused, FIRST):
                 return True
             if datetime.now(UTC) - self._looked_up < LEAST_BETWEEN:
                 return False

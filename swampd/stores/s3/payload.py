@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from swampd.stores.s3.control import Control
     from swampd.stores.s3.credentials import Chain
 
-POOLS: Final = 4
+POOLS: Final = 6
+LONGEST_READ_S: Final = 900.0
+"""A read on a slow line may take so long, as long as there is no pause as long as the time-out."""
 _STANDARD: Final = frozenset(
     {"Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language"}
 )
@@ -67,7 +69,7 @@ class Payload:
         self._chain = chain
         self._faults = faults
         self._lock = threading.Lock()
-        self._pools: OrderedDict[tuple[str, int], Bucket] = OrderedDict()
+        self._pools: OrderedDict[tuple[str, int, Action], Bucket] = OrderedDict()
         self._roots: bytes | None = None
         """Certificate authorities of one's own; None: not looked up yet."""
 
@@ -120,31 +122,33 @@ class Payload:
     def _ready(self, action: Action, key: str) -> Bucket:
         """The pool to use now; what fails is an error even of a write: nothing is sent yet."""
         try:
-            return self._bucket()
+            return self._bucket(action)
         except FAILURES as error:
             raise self._faults.error(from_boto(error), action, key) from error
 
-    def _bucket(self) -> Bucket:
+    def _bucket(self, action: Action) -> Bucket:
         """The pool of the operation that is under way, with the credentials of now."""
-        key = (operation_here(), self._chain.generation)
+        key = (operation_here(), self._chain.generation, action)
         with self._lock:
             found = self._pools.get(key)
             if found is None:
-                found = self._pools[key] = self._open()
+                found = self._pools[key] = self._open(action)
                 while len(self._pools) > POOLS:
                     self._pools.popitem(last=False)
             else:
                 self._pools.move_to_end(key)
             return found
 
-    def _open(self) -> Bucket:
+    def _open(self, action: Action) -> Bucket:
         settings, meta = self._settings, self._control.client.meta
+        silent = timedelta(milliseconds=settings.request_timeout_ms)
         options: Any = {
             "allow_invalid_certificates": False,
             "allow_http": settings.endpoint.startswith("http://"),
             "user_agent": agent(),
             "connect_timeout": timedelta(seconds=CONNECT_S),
-            "timeout": timedelta(milliseconds=settings.request_timeout_ms),
+            "read_timeout": silent,
+            "timeout": silent if action is Action.WRITE else timedelta(seconds=LONGEST_READ_S),
         }
         if self._roots is None:
             bundle = ca_bundle_of(self._chain)

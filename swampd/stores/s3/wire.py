@@ -9,8 +9,9 @@ Limits: this rests on where botocore keeps its pools; a test pins it.
 
 from __future__ import annotations
 
+import socket
 from http.client import HTTPResponse, RemoteDisconnected
-from typing import Any
+from typing import Any, Final
 
 from botocore.awsrequest import (
     AWSHTTPConnection,
@@ -20,6 +21,8 @@ from botocore.awsrequest import (
 )
 
 from swampd.stores.s3.calls import this_call
+
+SEND_BUFFER: Final = 256 * 1024
 
 
 def use_our_wire(client: Any) -> None:
@@ -61,6 +64,7 @@ class _Plain(AWSHTTPConnection):
 
     def connect(self) -> None:
         super().connect()
+        _hold_little(self.sock)
         _announce(self)
 
 
@@ -73,7 +77,14 @@ class _Secure(AWSHTTPSConnection):
 
     def connect(self) -> None:
         super().connect()
+        _hold_little(self.sock)
         _announce(self)
+
+
+def _hold_little(connection: Any) -> None:
+    """What the kernel holds on its way out nobody sees: on a slow line the time-out of the answer
+    would run while it drains."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
 
 def _announce(connection: Any) -> None:

@@ -11,7 +11,7 @@ from swampd.stores.s3.answers import Answer, from_boto, from_obstore
 from swampd.stores.s3.connection import new_client
 from swampd.stores.s3.control import FAILURES, Control
 from swampd.stores.s3.credentials import Chain
-from swampd.stores.s3.faults import Faults
+from swampd.stores.s3.faults import Action, Faults
 from swampd.stores.s3.payload import Payload
 from tests.servers.clients import BUCKET
 from tests.servers.stores import environment_of, settings_for
@@ -84,7 +84,7 @@ class Obstore:
 
     def _failure(self, call: Callable[[Any], object]) -> Answer:
         try:
-            call(self._payload._bucket())
+            call(self._payload._bucket(Action.WRITE))
         except Exception as error:  # noqa: BLE001 - as the product takes them
             return from_obstore(error)
         raise AssertionError("it succeeded")
