@@ -12,6 +12,7 @@ that it is over; whoever minds the store does that.
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, runtime_checkable
@@ -23,7 +24,7 @@ from swampd.domain.outcomes import Unknown
 from swampd.errors import KeyRefused, SwampdError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
     from swampd.domain.outcomes import Found, Mismatch, Missing, Page, Unchanged, WriteOutcome
     from swampd.domain.values import RemoteKey, Token
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     )
 
 T = TypeVar("T")
-SILENT_S: Final = 3.0
+SILENT_S: Final = 2.5
 """So long a quick request may wait for an answer before that is a trouble of its own."""
 QUICK_BYTES: Final = 64 * 1024
 """A write of more is not quick: a slow line is no trouble.  Nor is a read of a whole object."""
@@ -80,11 +81,15 @@ class WatchedStore:
         self._numbers = count()
         self._under_way: dict[int, float] = {}
         """When each quick operation that is under way began."""
+        self._long: dict[int, float] = {}
+        """When each of the others began: how long they take depends on the line."""
         self._answered_at: float | None = None
         self._trouble: _Trouble | None = None
         self._looks_at: float | None = None
         self.lost = asyncio.Event()
         """Set while there is a trouble that the answer to a read would end."""
+        self.at_work = asyncio.Event()
+        """Set while an operation is under way that is not quick."""
 
     # --- health -------------------------------------------------------------------------------
 
@@ -108,6 +113,15 @@ class WatchedStore:
                 return Health(StoreState.SILENT, detail, "", since_ms, None, last)
         return Health(last_answer_ms=last)
 
+    @property
+    def quiet_s(self) -> float:
+        """For so long there was no answer while operations that are not quick were under way: the
+        line may be slow, or the store gone; the answer to a quick one tells."""
+        since = min(self._long.values(), default=None)
+        if since is None:
+            return 0.0
+        return self._clock.now() - max(since, self._answered_at or since)
+
     def looks_at(self, when: float | None) -> None:
         """Somebody will ask it again at this local time (None: nobody)."""
         self._looks_at = when
@@ -121,18 +135,28 @@ class WatchedStore:
         return self._clock.wall_ms() + int((at - self._clock.now()) * 1000)
 
     async def _watch(self, operation: str, request: Awaitable[T], *, quick: bool = True) -> T:
-        number = next(self._numbers)
-        if quick:
-            self._under_way[number] = self._clock.now()
-        try:
-            answer = await request
-        except SwampdError as error:
-            self._met(operation, error)
-            raise
-        finally:
-            self._under_way.pop(number, None)
+        with self._being(self._under_way if quick else self._long):
+            try:
+                answer = await request
+            except SwampdError as error:
+                self._met(operation, error)
+                raise
         self._note(operation, answer)
         return answer
+
+    @contextmanager
+    def _being(self, among: dict[int, float]) -> Iterator[int]:
+        """One more is under way, among these, for the block; its number."""
+        number = next(self._numbers)
+        among[number] = self._clock.now()
+        if self._long:
+            self.at_work.set()
+        try:
+            yield number
+        finally:
+            del among[number]
+            if not self._long:
+                self.at_work.clear()
 
     def _note(self, operation: str, answer: object) -> None:
         """What one answer says of the store."""
@@ -220,7 +244,8 @@ class WatchedStore:
 
     async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
         """See `ports.ObjectStore`."""
-        answers = await self._store.get_each(wanted)
+        with self._being(self._long):
+            answers = await self._store.get_each(wanted)
         for answer in answers:
             self._note("get", answer)
         return answers
@@ -247,17 +272,13 @@ class WatchedStore:
         self, creations: Sequence[Creation], may_send: MaySend
     ) -> Sequence[WriteOutcome | SwampdError | None]:
         """See `ports.ObjectStore`.  As long as one is sent after the other, there are answers."""
-        number, under_way, now = next(self._numbers), self._under_way, self._clock.now
-        under_way[number] = now()
+        with self._being(self._under_way) as number:
 
-        def asked(creation: int) -> bool:
-            under_way[number] = now()
-            return may_send(creation)
+            def asked(creation: int) -> bool:
+                self._under_way[number] = self._clock.now()
+                return may_send(creation)
 
-        try:
             answers = await self._store.create_each(creations, asked)
-        finally:
-            del under_way[number]
         for answer in answers:
             if answer is not None:
                 self._note("create", answer)

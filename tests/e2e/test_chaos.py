@@ -14,7 +14,7 @@ from tests.places.bucket import BucketPlace
 from tests.servers.access_log import read_log
 from tests.servers.chaos import ChaosProxy
 from tests.servers.clients import credentials_file
-from tests.servers.mischief import Answer, Delay, DropReply
+from tests.servers.mischief import Answer, Delay, DropReply, Hold
 from tests.servers.refusals import EXPIRED_TOKEN, SLOW_DOWN, Denial, Match
 
 if TYPE_CHECKING:
@@ -167,3 +167,19 @@ def test_a_store_that_is_down_at_the_start_is_said_and_come_back_to(proxied: Pro
     proxy.accept()
     assert finished(push).code == 0
     assert place.read("data/f") == b"1"
+
+
+@pytest.mark.timeout(180)
+def test_a_store_that_leaves_everything_without_an_answer_is_said(proxied: Proxied) -> None:
+    a, b, _, proxy = proxied
+    for number in range(8):
+        a.write(f"data/f{number}", f"{number}" * 100_000)
+    a.ok("push")
+    hold = proxy.add(Hold())
+    pull = b.start("pull")
+    until(lambda: said(b)["state"] == "silent", "status says so", SAID_WITHIN_S)
+    assert pull.poll() is None
+    proxy.remove(hold)
+    result = finished(pull)
+    assert (result.code, said(b)["state"]) == (0, "ok"), result
+    assert a.files().keys() == b.files().keys()

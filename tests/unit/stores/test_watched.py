@@ -15,8 +15,9 @@ from swampd.domain.outcomes import Applied, Missing, Rejected, Unknown
 from swampd.domain.values import RemoteKey, Token
 from swampd.errors import KeyRefused, StoreDenied, StoreUnavailable
 from swampd.minding import mind
+from swampd.ports import Wanted
 from swampd.stores.memory import Dialect, MemoryObjects, MemoryStore
-from swampd.stores.watched import WatchedStore
+from swampd.stores.watched import SILENT_S, WatchedStore
 from tests.sim import loop
 from tests.sim.clock import BEGAN_MS, LoopClock
 
@@ -209,7 +210,7 @@ def test_requests_without_an_answer_are_a_silence() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(watched.head(KEY))
             large = group.create_task(watched.create(KEY, b"." * 100_000, {}))
-            await CLOCK.sleep(2.9)
+            await CLOCK.sleep(SILENT_S - 0.1)
             assert state(watched) is StoreState.OK
             await CLOCK.sleep(0.1)
             assert watched.health == Health(
@@ -232,6 +233,57 @@ def test_a_large_body_on_a_slow_line_is_no_silence() -> None:
             store.answer.set()
 
     scenario(play)
+
+
+async def watched_for(watched: WatchedStore, seconds: float) -> set[StoreState]:
+    """The states that it is in meanwhile."""
+    met = set()
+    for _ in range(int(seconds * 10)):
+        await CLOCK.sleep(0.1)
+        met.add(state(watched))
+    return met
+
+
+@pytest.mark.parametrize("act", ["create", "get", "get_each"])
+def test_a_store_that_answers_nothing_is_told_from_a_slow_line_in_time(act: str) -> None:
+    class OneHangs(Answering):
+        async def get(self, key: RemoteKey, **_: Any) -> Any:
+            return await self._said(lambda: MemoryStore.get(self, key))
+
+        async def get_each(self, wanted: Any) -> Any:
+            return await self._said(lambda: MemoryStore.get_each(self, wanted))
+
+        async def head(self, key: RemoteKey) -> Any:
+            return await (self._said if self.gone else _usual)(lambda: MemoryStore.head(self, key))
+
+        gone = False
+
+    acts: dict[str, Callable[[WatchedStore], Coroutine[Any, Any, Any]]] = {
+        "create": lambda watched: watched.create(KEY, b"." * 100_000, {}),
+        "get": lambda watched: watched.get(KEY),
+        "get_each": lambda watched: watched.get_each([Wanted(KEY)]),
+    }
+
+    async def main() -> None:
+        store = OneHangs()
+        watched = WatchedStore(store, CLOCK)
+        loop_ = asyncio.get_running_loop()
+        minding = loop_.create_task(mind(watched, Keys(), CLOCK, SystemRng()))
+        store.answer = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(acts[act](watched))
+            assert await watched_for(watched, 60) == {StoreState.OK}
+            store.gone = True
+            assert StoreState.SILENT in await watched_for(watched, 5)
+            store.answer.set()
+        assert await watched_for(watched, 5) == {StoreState.OK}
+        minding.cancel()
+
+    loop.run(main())
+
+
+async def _usual(usual: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    return await usual()
 
 
 def test_a_cancelled_request_is_not_waited_for() -> None:
