@@ -66,10 +66,21 @@ class Peers(Finding):
             for way, found in ratios.items()
         )
         limits = (
-            f"- limits: {MOST_CPU_S} CPU s of the daemon (more where s5cmd takes more than"
-            f" {S5CMD_CPU_S}), {MOST_WALL} walls of s5cmd; it fails above {MOST_WALL * NOISE}"
+            f"- limits: {MOST_CPU_S} CPU s of the daemon (here {self._most_cpu():.2f}: more where"
+            f" s5cmd takes more than {S5CMD_CPU_S}), {MOST_WALL} walls of s5cmd; it fails above"
+            f" {MOST_WALL * NOISE}"
         )
-        super().__init__(f"{self._table()}\n\n{shown}\n{limits}", tuple(self._misses()))
+        above = [
+            f"- above its limit: the {what} of a {way}"
+            for way in WAYS
+            for what, figure, most in (
+                ("CPU", self.cpu(DAEMON, way), MOST_CPU_S),
+                ("wall", self.ratios[way], MOST_WALL),
+            )
+            if figure > most
+        ]
+        text = "\n".join((self._table(), "", shown, limits, *above))
+        super().__init__(text, tuple(self._misses()))
 
     def cpu(self, who: str, way: str) -> float:
         """The median of the rounds."""
@@ -94,14 +105,18 @@ class Peers(Finding):
                 rows.append([f"{who} {way}", *(f"{figure:.3f}" for figure in figures), by_round])
         return table(head, rows)
 
+    def _most_cpu(self) -> float:
+        """Seconds of the daemon that are allowed on this machine."""
+        slower = max(self.cpu(S5CMD, way) for way in WAYS) / S5CMD_CPU_S
+        return MOST_CPU_S * max(1.0, slower)
+
     def _misses(self) -> Iterator[str]:
         for way in WAYS:
             cpu = self.cpu(DAEMON, way)
-            slower = max(1.0, self.cpu(S5CMD, way) / S5CMD_CPU_S)
-            if cpu > MOST_CPU_S * slower:
+            if cpu > self._most_cpu():
                 yield (
                     f"a {way} of {self.files:,} files takes {cpu:.3f} CPU seconds of the daemon for"
-                    f" 1,000 of them, and at most {MOST_CPU_S} are allowed"
+                    f" 1,000 of them, and at most {self._most_cpu():.2f} are allowed"
                 )
             if self.ratios[way] > MOST_WALL * NOISE:
                 yield (

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 BATCH: Final = 256
 """So many intents are journalled in one transaction."""
+BATCHES: Final = 2
+"""While one is sent, the next is journalled and read."""
 SMALL: Final = 64 * 1024
 """Files of at most so many bytes are read a batch at a time, before the first of them is sent; a
 larger one when its turn comes."""
@@ -108,16 +110,19 @@ class Uploader:
         self._before: dict[CachePath, Sent] | None = None
         """What earlier pushes have sent, and no commit has named."""
         self._sent: list[Sent] = []
-        """What is acknowledged of the batch under way."""
+        """What is acknowledged of the batches under way, and not noted yet."""
 
     async def upload(self, files: Mapping[CachePath, LocalFile]) -> Uploaded:
         """Send these files, in batches; the result is of all calls.  Raises errors.LockLost."""
         if self._before is None:
             self._before = await self._sync.journal.read(all_sent)
         paths = list(files)
-        for start in range(0, len(paths), BATCH):
+
+        async def one(start: int) -> None:
             batch = paths[start : start + BATCH]
             await self._send_batch(await self._read_items(batch, files))
+
+        await for_each(range(0, len(paths), BATCH), one, BATCHES)
         return self._result
 
     async def _read_items(
@@ -157,7 +162,7 @@ class Uploader:
 
         small = [item for item in items if item.file.content.size <= SMALL]
         try:
-            self._ahead = await self._sync.threads.io(lambda: self._read_now(small))
+            self._ahead |= await self._sync.threads.io(lambda: self._read_now(small))
             answered |= await self._send_together([i for i in small if i.fresh], of)
             rest = [item for item in items if of.get(item.path) not in answered]
             await for_each(rest, one, self._sync.store.capabilities.side_by_side)
