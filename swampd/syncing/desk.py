@@ -21,7 +21,7 @@ from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LockBusy, LockTimeout, StoreUnavailable, SwampdError
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
-from swampd.syncing import committing, ledger, local_ledger, mirroring
+from swampd.syncing import committing, ledger, local_ledger, mirroring, noting
 from swampd.syncing.asking import Asking
 from swampd.syncing.bases import Bases, check_halts
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
@@ -262,7 +262,7 @@ class Desks:
     async def settle_due(self) -> None:
         """Settle the scopes whose time has come; one that is held or still in doubt waits longer
         each time, up to what others wait."""
-        await self._end_foreign()
+        await self._end_over()
         pending = await self.sync.journal.read(_pending)
         now, boot_id = self.sync.clock.now(), self.sync.clock.boot_id
         for scope in sorted(set(self._due) - set(pending)):
@@ -282,10 +282,18 @@ class Desks:
                 self._due[scope] = _Due(now + pause, pause)
                 await self.settle(scope)
 
-    async def _end_foreign(self) -> None:
-        over = await self.sync.journal.read(mirroring.foreign_over)
-        if over:
-            await self.sync.journal.write(lambda tx: mirroring.end_foreign(tx, over))
+    async def _end_over(self) -> None:
+        """What is shown of paths that another machine has settled since."""
+
+        def work(tx: Transaction) -> None:
+            mirroring.end_foreign(tx, foreign)
+            local_ledger.clear_states(tx, stuck)
+
+        foreign, stuck = await self.sync.journal.read(
+            lambda tx: (mirroring.foreign_over(tx), noting.stuck_over(tx))
+        )
+        if foreign or stuck:
+            await self.sync.journal.write(work)
 
     async def settle(self, scope: Scope) -> int:
         """Mirror and settle one scope now, if nobody holds it: waits just long enough to take

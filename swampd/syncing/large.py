@@ -189,6 +189,13 @@ def _left(tx: Transaction) -> list[tuple[str, str]]:
     return [(upload, key) for upload, key in tx.execute("SELECT upload, key FROM upload")]
 
 
+async def _is(sync: Sync, body: bytes, entry: Entry) -> bool:
+    """Are these the entry's bytes?"""
+    if len(body) != entry.size:
+        return False
+    return await sync.threads.cpu(lambda: hashlib.sha256(body).hexdigest() == entry.sha256)
+
+
 @asynccontextmanager
 async def staged_body(sync: Sync, wid: Wid, entry: Entry) -> AsyncIterator[Body | None]:
     """The bytes of a staged copy, in memory or, if they are many, in a sealed file that is removed
@@ -196,7 +203,8 @@ async def staged_body(sync: Sync, wid: Wid, entry: Entry) -> AsyncIterator[Body 
     key = sync.keys.staged(wid)
     if entry.size <= STREAM_ABOVE:
         found = await sync.store.get(key)
-        yield found.body if isinstance(found, Found) else None
+        whole = isinstance(found, Found) and await _is(sync, found.body, entry)
+        yield found.body if whole and isinstance(found, Found) else None
         return
     name = sync.rng.uuid()
     try:

@@ -106,6 +106,15 @@ def clear_states(tx: Transaction, paths: Iterable[str]) -> None:
     )
 
 
+def clear_applied_states(tx: Transaction, paths: Iterable[str]) -> None:
+    """These are through, as far as they are applied."""
+    tx.execute(
+        "DELETE FROM path_state WHERE path IN (SELECT value FROM json_each(?))"
+        " AND path NOT IN (SELECT path FROM unapplied)",
+        (these(paths),),
+    )
+
+
 def clear_scope_states(tx: Transaction, scope: Scope, states: Sequence[PathState]) -> None:
     """A new look decides these afresh; the states of unapplied paths are for a pull to decide."""
     tx.executemany(
@@ -123,6 +132,13 @@ def states(tx: Transaction, scope: Scope | None = None) -> list[tuple[str, Scope
         (scope, scope),
     )
     return [(path, Scope(of), PathState(state), detail) for path, of, state, detail in rows]
+
+
+def state_of(tx: Transaction, path: str) -> PathState | None:
+    """What a path is in."""
+    for (state,) in tx.execute("SELECT state FROM path_state WHERE path = ?", (path,)):
+        return PathState(state)
+    return None
 
 
 def in_state(tx: Transaction, scope: Scope, state: PathState) -> frozenset[str]:

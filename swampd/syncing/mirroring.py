@@ -19,7 +19,7 @@ from swampd.errors import KeyRefused, StoreDenied, StoreUnavailable
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.locking.cas import Landed
-from swampd.syncing import large, ledger, local_ledger
+from swampd.syncing import large, ledger, local_ledger, noting
 from swampd.syncing.committing import drop_staged, settlements
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.fetching import STREAM_ABOVE
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from swampd.ports import Body, Transaction
     from swampd.syncing.context import Sync
 
+NOT_WHOLE: Final = (
+    "what the store gave as its content to come is not what was committed: its object stays as it"
+    " was, and this is tried again"
+)
 TRIES: Final = 4
 """So often one key is tried when answers are unclear or somebody is in the way."""
 log = structlog.get_logger()
@@ -107,8 +111,16 @@ class Mirror:
         def work(tx: Transaction) -> None:
             ledger.note_mirrored(tx, path, seen)
             end_foreign(tx, (path,))
+            noting.end_stuck(tx, path)
 
         await self._sync.journal.write(work, durable=False)
+
+    async def _note_stuck(self, path: CachePath, why: str) -> None:
+        """The key cannot be brought up now, for a reason that is this path's own."""
+        scope = self._lease.scope
+        await self._sync.journal.write(
+            lambda tx: noting.note_stuck(tx, scope, path, why), durable=False
+        )
 
     async def _foreign(self, path: CachePath) -> None:
         """Somebody else's object is in the way: a person decides, the redo copy stays the truth.
@@ -144,7 +156,11 @@ class Mirror:
         if self._copies(entry):
             return await self._bring(path, entry, None)
         async with self._content(entry) as body:
-            return body is not None and await self._bring(path, entry, body)
+            if body is not None:
+                return await self._bring(path, entry, body)
+        log.warning("mirror_failed", path=path, error="staged_not_whole", detail=NOT_WHOLE)
+        await self._note_stuck(path, NOT_WHOLE)
+        return False
 
     def _copies(self, entry: Entry) -> bool:
         """Is its staged copy so large that the store had better copy it by itself?"""

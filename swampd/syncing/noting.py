@@ -3,6 +3,7 @@ that does not.
 
 A state of an unapplied path is the pull's, for a pull plans every such path; any other is the
 push's, which has looked at the whole scope.  So neither takes back what only the other can see.
+Unsettled and applied: the mirror's, which could not bring the plain key up; over when it could.
 A name collision is no decision to be made: it ends with its reason, mostly a rename.
 """
 
@@ -75,16 +76,41 @@ def note_pull(
     found = {*conflicts, *held, *failed}
     stale = [row for row in local_ledger.states(tx, scope) if row[0] not in found]
     unapplied = frozenset(rows.unapplied_in(tx, scope)) if stale else frozenset()
+    over = frozenset(stuck_over(tx)) if stale else frozenset()
     gone = [
         path
         for path, _, state, why in stale
-        if path not in collided and not _still_holds(path, state, why, unapplied=path in unapplied)
+        if path not in collided
+        and (path in over or not _still_holds(path, state, why, unapplied=path in unapplied))
     ]
     local_ledger.clear_states(tx, gone)
     for path, state in held.items():
         local_ledger.set_state(tx, scope, path, state)
     for path, detail in failed.items():
         local_ledger.set_state(tx, scope, path, PathState.UNSETTLED, detail)
+
+
+def note_stuck(tx: Transaction, scope: Scope, path: CachePath, why: str) -> None:
+    """The plain key of a path cannot be brought up; what else it is in comes first."""
+    known = local_ledger.state_of(tx, path)
+    if known is None or known is PathState.UNSETTLED:
+        local_ledger.set_state(tx, scope, path, PathState.UNSETTLED, why)
+
+
+def end_stuck(tx: Transaction, path: CachePath) -> None:
+    """Its plain key is brought up; of an unapplied path a pull says what it is in."""
+    if local_ledger.state_of(tx, path) is PathState.UNSETTLED:
+        local_ledger.clear_applied_states(tx, (path,))
+
+
+def stuck_over(tx: Transaction) -> list[CachePath]:
+    """Applied paths that are shown as unsettled and are not: another machine has settled them."""
+    found = tx.execute(
+        "SELECT path FROM path_state WHERE state = ? AND path NOT IN (SELECT path FROM unapplied)"
+        " AND path NOT IN (SELECT path FROM remote WHERE pending)",
+        (PathState.UNSETTLED.value,),
+    )
+    return [CachePath(path) for (path,) in found]
 
 
 def collisions(tx: Transaction, scope: Scope) -> list[Conflict]:
@@ -106,6 +132,8 @@ def _still_holds(path: str, state: PathState, why: str, *, unapplied: bool) -> b
     if unapplied:
         # What the store has lost stays lost until a push has brought it back.
         return state is PathState.MISSING
+    if state is PathState.UNSETTLED:
+        return True
     if state is PathState.REFUSED_NAME:
         # Of a name that can be spelt, and fits a key, only a placement says so.
         problem = parse_cache_path(path)
