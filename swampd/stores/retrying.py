@@ -1,8 +1,9 @@
 """A store whose reads are asked again when no answer comes, for a bounded time.
 
-Wraps any `ObjectStore`.  Reads, and parts of an upload, change nothing by being repeated; a write
-is never repeated here (section 2): its Unknown goes to whoever can read it back.  A pause grows,
-is jittered, and is at least as long as the store asks for (Retry-After).
+Wraps any `ObjectStore`.  Reads change nothing by being repeated; a write is never repeated here
+(section 2): its Unknown goes to whoever can read it back, and a part of an upload to whoever has
+the right to send it (`syncing/large.py`).  A pause grows, is jittered, and is at least as long as
+the store asks for (Retry-After).
 
 Limits: a read into a sink is asked once, since its bytes are already with the caller.
 """
@@ -85,9 +86,8 @@ class RetryingStore:
 
     @property
     def parts(self) -> PartStore | None:
-        """Its parts; sending one is repeated like a read."""
-        parts = self._store.parts
-        return RetryingParts(parts, self._again) if parts is not None else None
+        """See `ports.ObjectStore`.  Asked once: the lease is asked before each part (L7)."""
+        return self._store.parts
 
     def narrow(self, lacking: Lacking) -> None:
         """See `ports.ObjectStore`."""
@@ -162,27 +162,3 @@ class RetryingStore:
     async def close(self) -> None:
         """See `ports.ObjectStore`."""
         await self._store.close()
-
-
-class RetryingParts:
-    """The parts of such a store."""
-
-    def __init__(self, parts: PartStore, again: Again) -> None:
-        self._parts = parts
-        self._again = again
-
-    async def begin(self, key: RemoteKey, metadata: Mapping[str, str]) -> str:
-        """See `ports.PartStore`.  Sent once: a second would leave a first that nobody knows."""
-        return await self._parts.begin(key, metadata)
-
-    async def send(self, key: RemoteKey, upload: str, number: int, body: bytes) -> str:
-        """See `ports.PartStore`."""
-        return await self._again(lambda: self._parts.send(key, upload, number, body))
-
-    async def complete(self, key: RemoteKey, upload: str, parts: Sequence[str]) -> WriteOutcome:
-        """See `ports.PartStore`."""
-        return await self._parts.complete(key, upload, parts)
-
-    async def abort(self, key: RemoteKey, upload: str) -> None:
-        """See `ports.PartStore`."""
-        await self._again(lambda: self._parts.abort(key, upload))

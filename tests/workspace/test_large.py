@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swampd.domain.values import CachePath
-from swampd.errors import BadRequest, Stopping, StoreUnavailable
+from swampd.domain.values import CachePath, Sha256
+from swampd.errors import BadRequest, LockLost, Stopping, StoreUnavailable
 from swampd.ports import Lacking
+from swampd.stores.retrying import Again, RetryingStore
 from swampd.syncing import large
-from tests.places.choice import bucket_only, on_each
+from tests.places.choice import bucket_only, folder_only, on_each
 from tests.servers.access_log import read_log
 from tests.workspace.machines import Machine, machine, two_machines
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tests.places.place import Place
 
 SIZE = 17 * 1024 * 1024 + 5
-PATH = "data/disk.img"
+PATH = CachePath("data/disk.img")
 
 
 def content(seed: int) -> bytes:
@@ -169,6 +171,46 @@ def test_no_part_that_the_store_has_is_sent_again_after_an_outage(
             assert sorted(away.sent) == [1, 2, 3]
             assert away.refused == 4
             assert parts_on_server(place) == []
+
+    asyncio.run(main())
+
+
+class NeverTakesAPart:
+    """Parts of a store that is away, and whose lease is lost with the first refusal."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+
+    async def begin(self, *_: Any) -> str:
+        return "upload"
+
+    async def send(self, *_: Any) -> str:
+        self.refused += 1
+        raise StoreUnavailable("no route", "")
+
+    def demand(self) -> None:
+        if self.refused:
+            raise LockLost("lapsed", "")
+
+
+@folder_only
+def test_no_part_is_sent_again_once_the_lease_is_lost(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            parts, ports = NeverTakesAPart(), a.workspace.ports
+            store = a.store._store
+            monkeypatch.setattr(type(store), "parts", property(lambda _: parts))
+            sync = dataclasses.replace(
+                a.workspace.desks.sync, store=RetryingStore(store, Again(ports.clock, ports.rng))
+            )
+            with ports.tree.write_tmp("x", x=False) as sink:
+                sink(b"x" * 100)
+            sealed = ports.tree.seal_tmp("x", 100, Sha256("0" * 64))
+            with pytest.raises(LockLost):
+                await large.create(sync, parts.demand, ports.keys.payload(PATH), sealed, {})
+            assert parts.refused == 1
 
     asyncio.run(main())
 

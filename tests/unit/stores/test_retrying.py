@@ -122,8 +122,6 @@ READS = {
     "get_if_changed": lambda store: store.get_if_changed(A, Token("t")),
     "head": lambda store: store.head(A),
     "list": lambda store: store.list(A),
-    "send": lambda store: store.parts.send(A, "u", 1, b"x"),
-    "abort": lambda store: store.parts.abort(A, "u"),
 }
 ONCE = {
     "get into a sink": lambda store: store.get(A, sink=lambda _: None),
@@ -134,7 +132,9 @@ ONCE = {
     "delete_if": lambda store: store.delete_if(A, Token("t")),
     "copy_to": lambda store: store.copy_to(A, B, None, {}),
     "begin": lambda store: store.parts.begin(A, {}),
+    "send": lambda store: store.parts.send(A, "u", 1, b"x"),
     "complete": lambda store: store.parts.complete(A, "u", ["p"]),
+    "abort": lambda store: store.parts.abort(A, "u"),
 }
 
 
