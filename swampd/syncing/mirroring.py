@@ -26,6 +26,7 @@ from swampd.syncing.fetching import STREAM_ABOVE
 from swampd.syncing.ledger import Mirrored
 from swampd.syncing.requests import PlainKeys
 from swampd.syncing.scoping import scope_of
+from swampd.waiting import passes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -57,21 +58,33 @@ class Mirror:
     async def run(self) -> int:
         """Deletes before puts.  Returns how many keys are not through (`mirror_pending`).
 
-        Raises errors.LockLost; an unreachable store leaves the rest for later.
+        Raises errors.LockLost, and the error of a store that is away with the first key that meets
+        it: the rest is left for later (`left`).
         """
         work = await self._sync.journal.read(self._work)
         left = len(work)
         ordered = sorted(work.items(), key=lambda item: (isinstance(item[1], Entry), item[0]))
         denied: StoreDenied | None = None
         for path, record in ordered:
+            self._lease.demand()
             try:
                 left -= await self._bring_up(path, record)
             except (StoreUnavailable, KeyRefused, StoreDenied) as error:
                 log.warning("mirror_failed", path=path, error=error.code, detail=error.summary)
-                if isinstance(error, StoreDenied) and error.code == StoreDenied.code:
+                if passes(error):
+                    if denied is not None:
+                        await self._note_denied(denied)
+                    raise
+                if isinstance(error, StoreDenied):
                     denied = error
+                else:
+                    await self._note_stuck(path, error.summary)
         await self._note_denied(denied)
         return left
+
+    async def left(self) -> int:
+        """How many keys are not through."""
+        return len(await self._sync.journal.read(self._work))
 
     async def _note_denied(self, denied: StoreDenied | None) -> None:
         """What the store does not let us do is shown until it lets us."""
@@ -245,7 +258,8 @@ async def settle(sync: Sync, lease: Lease) -> int:
     await sync.writer.check_epoch(lease, known)
     if known is None:
         return 0
-    await Mirror(sync, lease).run()
+    async with lease.guarding():
+        await Mirror(sync, lease).run()
     settled, staged = await sync.journal.read(lambda tx: settlements(tx, scope, {}))
     if not settled:
         return 0

@@ -313,13 +313,13 @@ class Pusher:
     async def _mirror(self, lease: Lease) -> int:
         """After the commit: what goes wrong from here on leaves it to later, or to the next
         holder, and takes back nothing (L5)."""
+        mirror = Mirror(self._sync, lease)
         try:
             async with lease.guarding():
-                return await Mirror(self._sync, lease).run()
+                return await mirror.run()
         except SwampdError as error:
             log.warning("mirror_left", scope=lease.scope, error=error.code, detail=error.summary)
-            pending = await self._sync.journal.read(lambda tx: rows.pending_in(tx, lease.scope))
-            return len(pending)
+            return await mirror.left()
 
     # --- what is held back --------------------------------------------------------------------
 

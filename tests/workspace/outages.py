@@ -43,6 +43,8 @@ class Wire:
         self.acknowledged: Counter[str] = Counter()
         """Creates of a key that the store answered with Applied."""
         self.error: Callable[[], Exception] = lambda: StoreUnavailable("no route", "see the cable")
+        self.refusal_s = 0.05
+        """So long it takes until a request is given up."""
         self._away_until = 0.0
         self._trip: tuple[str, int, float] | None = None
         for name in OPERATIONS:
@@ -70,7 +72,7 @@ class Wire:
         async def request(key: Any, *args: Any, **kwargs: Any) -> Any:
             if now() < self._away_until:
                 self.refused += 1
-                await self.life.delay(0.05)
+                await self.life.delay(self.refusal_s)
                 raise self.error()
             self.asked[name, str(key)] += 1
             answer = await real(key, *args, **kwargs)
