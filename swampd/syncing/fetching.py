@@ -166,7 +166,8 @@ def _problem(found: Found | Missing | Mismatch) -> PathState:
     return PathState.MISSING if isinstance(found, Missing) else PathState.UNSETTLED
 
 
-def _no_room(path: CachePath, entry: Entry, error: OSError) -> LowSpace:
+def no_room(path: CachePath, entry: Entry, error: OSError) -> LowSpace:
+    """What the disk said when a content was written to `tmp/`."""
     return LowSpace(
         f"the cache could not take {entry.size} bytes of {path}: {error.strerror}",
         "free some space, then pull again; nothing was changed",
@@ -212,7 +213,7 @@ class _Landing:
             try:
                 stamp = next(stamps)
             except OSError as error:
-                raise _no_room(path, entry, error) from error
+                raise no_room(path, entry, error) from error
             self.result.ready[path] = Fetched(
                 path, entry, file.name, stamp, file.data[:POINTER_BYTES]
             )
@@ -257,7 +258,7 @@ async def _stream(
             found = await sync.store.get(key, if_token=token, sink=intake)
     except OSError as error:
         await sync.threads.io(lambda: sync.tree.drop_tmp(name))
-        raise _no_room(path, entry, error) from error
+        raise no_room(path, entry, error) from error
     problem = None if isinstance(found, Found) else _problem(found)
     if problem is None and (intake.sha256 != entry.sha256 or intake.size != entry.size):
         problem = PathState.UNSETTLED

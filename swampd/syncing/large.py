@@ -22,7 +22,7 @@ from swampd.domain import leases
 from swampd.domain.outcomes import Applied, Found, Rejected
 from swampd.domain.values import RemoteKey
 from swampd.errors import BadRequest, KeyRefused, SwampdError
-from swampd.syncing.fetching import STREAM_ABOVE
+from swampd.syncing.fetching import STREAM_ABOVE, no_room
 from swampd.syncing.patience import Patience
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from swampd.domain.entries import Entry
     from swampd.domain.outcomes import WriteOutcome
-    from swampd.domain.values import Wid
+    from swampd.domain.values import CachePath, Wid
     from swampd.ports import Body, PartStore, SealedFile, Transaction
     from swampd.syncing.context import Sync
 
@@ -189,17 +189,12 @@ def _left(tx: Transaction) -> list[tuple[str, str]]:
     return [(upload, key) for upload, key in tx.execute("SELECT upload, key FROM upload")]
 
 
-async def _is(sync: Sync, body: bytes, entry: Entry) -> bool:
-    """Are these the entry's bytes?"""
-    if len(body) != entry.size:
-        return False
-    return await sync.threads.cpu(lambda: hashlib.sha256(body).hexdigest() == entry.sha256)
-
-
 @asynccontextmanager
-async def staged_body(sync: Sync, wid: Wid, entry: Entry) -> AsyncIterator[Body | None]:
+async def staged_body(
+    sync: Sync, wid: Wid, path: CachePath, entry: Entry
+) -> AsyncIterator[Body | None]:
     """The bytes of a staged copy, in memory or, if they are many, in a sealed file that is removed
-    after the block; None where the copy is not there whole."""
+    after the block; None where the copy is not there whole.  Raises errors.LowSpace."""
     key = sync.keys.staged(wid)
     if entry.size <= STREAM_ABOVE:
         found = await sync.store.get(key)
@@ -208,15 +203,30 @@ async def staged_body(sync: Sync, wid: Wid, entry: Entry) -> AsyncIterator[Body 
         return
     name = sync.rng.uuid()
     try:
-        digest = hashlib.sha256()
-        with sync.tree.write_tmp(name, x=False) as sink:
-
-            def take(chunk: bytes) -> None:
-                digest.update(chunk)
-                sink(chunk)
-
-            found = await sync.store.get(key, sink=take)
-        whole = isinstance(found, Found) and digest.hexdigest() == entry.sha256
+        try:
+            whole = await _is_whole(sync, key, name, entry)
+        except OSError as error:
+            raise no_room(path, entry, error) from error
         yield sync.tree.seal_tmp(name, entry.size, entry.sha256) if whole else None
     finally:
         await sync.threads.io(lambda: sync.tree.drop_tmp(name))
+
+
+async def _is(sync: Sync, body: bytes, entry: Entry) -> bool:
+    """Are these the entry's bytes?"""
+    if len(body) != entry.size:
+        return False
+    return await sync.threads.cpu(lambda: hashlib.sha256(body).hexdigest() == entry.sha256)
+
+
+async def _is_whole(sync: Sync, key: RemoteKey, name: str, entry: Entry) -> bool:
+    """Read an object into `tmp/<name>`: does it hold the entry's bytes?"""
+    digest = hashlib.sha256()
+    with sync.tree.write_tmp(name, x=False) as sink:
+
+        def take(chunk: bytes) -> None:
+            digest.update(chunk)
+            sink(chunk)
+
+        found = await sync.store.get(key, sink=take)
+    return isinstance(found, Found) and digest.hexdigest() == entry.sha256

@@ -15,7 +15,7 @@ from swampd.domain import heads
 from swampd.domain.entries import Entry, Record, Tombstone
 from swampd.domain.outcomes import Applied
 from swampd.domain.states import ConflictKind, Halt
-from swampd.errors import KeyRefused, StoreDenied, StoreUnavailable
+from swampd.errors import KeyRefused, LowSpace, StoreDenied, StoreUnavailable
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.locking.cas import Landed
@@ -69,7 +69,7 @@ class Mirror:
             self._lease.demand()
             try:
                 left -= await self._bring_up(path, record)
-            except (StoreUnavailable, KeyRefused, StoreDenied) as error:
+            except (StoreUnavailable, KeyRefused, StoreDenied, LowSpace) as error:
                 log.warning("mirror_failed", path=path, error=error.code, detail=error.summary)
                 if passes(error):
                     if denied is not None:
@@ -168,7 +168,7 @@ class Mirror:
         """PUT on condition of the expected token; on a refusal read the key and decide."""
         if self._copies(entry):
             return await self._bring(path, entry, None)
-        async with self._content(entry) as body:
+        async with self._content(path, entry) as body:
             if body is not None:
                 return await self._bring(path, entry, body)
         log.warning("mirror_failed", path=path, error="staged_not_whole", detail=NOT_WHOLE)
@@ -215,13 +215,13 @@ class Mirror:
         return False
 
     @asynccontextmanager
-    async def _content(self, entry: Entry) -> AsyncIterator[Body | None]:
+    async def _content(self, path: CachePath, entry: Entry) -> AsyncIterator[Body | None]:
         """The redo copy's bytes, for the block."""
         redo = entry.redo
         if redo is None or redo.staged is None:
             yield redo.inline if redo is not None else None
             return
-        async with large.staged_body(self._sync, redo.staged, entry) as body:
+        async with large.staged_body(self._sync, redo.staged, path, entry) as body:
             yield body
 
 

@@ -317,8 +317,9 @@ class Pusher:
         try:
             async with lease.guarding():
                 return await mirror.run()
-        except SwampdError as error:
-            log.warning("mirror_left", scope=lease.scope, error=error.code, detail=error.summary)
+        except (SwampdError, OSError) as error:
+            code = error.code if isinstance(error, SwampdError) else "os_error"
+            log.warning("mirror_left", scope=lease.scope, error=code, detail=str(error))
             return await mirror.left()
 
     # --- what is held back --------------------------------------------------------------------

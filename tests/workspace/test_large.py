@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import hashlib
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swampd.domain.values import CachePath, Sha256
+from swampd.domain.states import PathState
+from swampd.domain.values import CachePath, Scope, Sha256
 from swampd.errors import BadRequest, LockLost, Stopping, StoreUnavailable
 from swampd.ports import Lacking
 from swampd.stores.retrying import Again, RetryingStore
 from swampd.syncing import large
+from swampd.syncing.pushing import PushKind
 from tests.places.choice import bucket_only, folder_only, on_each
 from tests.servers.access_log import read_log
-from tests.workspace.machines import Machine, machine, two_machines
+from tests.workspace.machines import Machine, machine, shown, two_machines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from swampd.ports import PartStore
+    from swampd.ports import PartStore, Sink
     from tests.places.bucket import BucketPlace
     from tests.places.place import Place
 
@@ -213,6 +219,66 @@ def test_no_part_is_sent_again_once_the_lease_is_lost(
             assert parts.refused == 1
 
     asyncio.run(main())
+
+
+@bucket_only
+def test_a_full_disk_leaves_a_committed_file_to_be_mirrored_later(
+    tmp_path: Path, place: BucketPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            a.store.narrow(Lacking(server_copy=True))
+            a.write(PATH, content(1))
+            await a.push()
+            a.write(PATH, content(2))
+            monkeypatch.setattr(a.workspace.ports.tree, "write_tmp", full_after_the_first)
+            pushed = (await a.push()).done[Scope("data")]
+            assert (pushed.kind, pushed.mirror_pending) == (PushKind.COMMITTED, 1)
+            state, detail = (await shown(a))[PATH]
+            assert state is PathState.UNSETTLED
+            assert "No space left" in detail
+            assert place.read(PATH) == content(1)
+            monkeypatch.undo()
+            await a.workspace.desks.settle(Scope("data"))
+            assert place.read(PATH) == content(2)
+            assert await shown(a) == {}
+            assert scratch(a) == []
+
+    asyncio.run(main())
+
+
+@bucket_only
+def test_a_cache_that_is_gone_takes_nothing_back_of_a_commit(
+    tmp_path: Path, place: BucketPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            a.store.narrow(Lacking(server_copy=True))
+            a.write(PATH, content(1))
+            await a.push()
+            a.write(PATH, content(2))
+
+            def gone(*_: Any) -> None:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+            monkeypatch.setattr(a.workspace.ports.tree, "seal_tmp", gone)
+            pushed = (await a.push()).done[Scope("data")]
+            assert (pushed.kind, pushed.mirror_pending) == (PushKind.COMMITTED, 1)
+
+    asyncio.run(main())
+
+
+@contextmanager
+def full_after_the_first(_: str, *, x: bool) -> Iterator[Sink]:
+    assert not x
+    taken: list[int] = []
+
+    def sink(chunk: bytes) -> None:
+        if taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken.append(len(chunk))
+
+    yield sink
 
 
 @bucket_only
