@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +38,7 @@ from swampd.stores.watched import WatchedStore
 from swampd.workspace import Ports, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from swampd.config.repo import RepoConfig
     from swampd.domain.layout import Layout
@@ -169,18 +169,27 @@ async def _checked(world: World, located: Located, store: WatchedStore) -> Layou
     chosen = located.config.datastore
     second = open_store(chosen.settings, located.environment, world.store_threads)
     try:
-        async with asyncio.timeout(STORE_S):
+        async with shown_in_time(store.name, "it is tried again"):
             layout = await require_layout(store, chosen.keys)
             await require_kept(store, second, chosen.keys, world.rng)
-    except TimeoutError as error:
-        raise StoreUnavailable(
-            f"{store.name} did not show within {STORE_S:.0f} s what it keeps",
-            "its network or service is slow or in the way; it is tried again",
-            store=store.name,
-        ) from error
     finally:
         await second.close()
     return layout
+
+
+@asynccontextmanager
+async def shown_in_time(store: str, hint: str) -> AsyncIterator[None]:
+    """The block asks a store for its layout, and probes it.  Raises StoreUnavailable when it takes
+    longer than it may."""
+    try:
+        async with asyncio.timeout(STORE_S):
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable(
+            f"{store} did not show within {STORE_S:.0f} s what it keeps",
+            f"its network or service is slow or in the way; {hint}",
+            store=store,
+        ) from error
 
 
 def _tree(cache: Path) -> LocalTree:

@@ -23,7 +23,7 @@ from swampd.domain.datastores import DirectorySettings, S3Settings
 from swampd.environments import completed
 from swampd.errors import BadRequest, ConfigError, NoRepo
 from swampd.layouts import set_up
-from swampd.opening import Choice, Located, locate
+from swampd.opening import Choice, Located, locate, shown_in_time
 from swampd.stores.registry import open_store
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ async def set_up_repo(
         stack.push_async_callback(first.close)
         second = open_store(chosen.settings, environment, world.store_threads)
         stack.push_async_callback(second.close)
-        made = await set_up(first, second, chosen.keys, world.rng)
+        async with shown_in_time(first.name, "run this again"):
+            made = await set_up(first, second, chosen.keys, world.rng)
     await world.threads.io(lambda: write_datastore(repo, chosen))
     log.info("datastore_set_up", store=str(chosen), created=made.created, repo=str(repo))
     return SetUp(await locate(world, Choice(str(repo))), made)

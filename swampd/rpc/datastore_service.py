@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from swampd.layouts import require_layout
-from swampd.opening import locate
+from swampd.opening import locate, shown_in_time
 from swampd.rpc.convert import requests
 from swampd.rpc.convert.status import verdicts
 from swampd.rpc.faults import answering
@@ -73,8 +73,9 @@ class DatastoreServicer(datastore_pb2_grpc.DatastoreServiceServicer):
                 store = open_store(chosen.settings, environment, world.store_threads)
                 stack.push_async_callback(store.close)
                 stores.append(store)
-            layout = await require_layout(stores[0], chosen.keys)
-            report = await probe(stores[0], stores[1], chosen.keys, world.rng)
+            async with shown_in_time(stores[0].name, "run this again"):
+                layout = await require_layout(stores[0], chosen.keys)
+                report = await probe(stores[0], stores[1], chosen.keys, world.rng)
             capabilities = stores[0].capabilities
         return datastore_pb2.StatusResponse(
             datastore=str(chosen),

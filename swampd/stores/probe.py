@@ -11,7 +11,8 @@ under load, or between machines, passes.
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NoReturn, assert_never
@@ -28,7 +29,7 @@ from swampd.errors import (
 from swampd.ports import Lacking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from swampd.domain.layout import Keys
     from swampd.domain.outcomes import WriteOutcome
@@ -66,6 +67,8 @@ class Verdict(Enum):
     """A check before it was broken."""
 
 
+CLEAN_UP_S: Final = 3.0
+"""So long the scratch of a probe may take to go; a store that fell silent keeps it."""
 LOSS: Final[Mapping[Check, str]] = {
     Check.CREATE: "what one machine writes, another would not see: its changes would be undone",
     Check.CREATE_AGAIN: "two machines could create one lock or head, and one's files would be lost",
@@ -142,6 +145,14 @@ async def probe(first: ObjectStore, second: ObjectStore, keys: Keys, rng: Rng) -
         await run.clean_up()
 
 
+@asynccontextmanager
+async def _briefly() -> AsyncIterator[None]:
+    """Clean up, but not for long, and whatever comes of it."""
+    with suppress(SwampdError, TimeoutError):
+        async with asyncio.timeout(CLEAN_UP_S):
+            yield
+
+
 class _Broken(Exception):
     """The check under way showed a broken promise."""
 
@@ -156,6 +167,8 @@ class _Probe:
         self._target = keys.probe(Wid(rng.uuid()))
         self._verdicts = dict.fromkeys(Check, Verdict.NOT_RUN)
         self._check = Check.CREATE
+        self._left = True
+        """Something of it may be in the store."""
 
     async def report(self) -> ProbeReport:
         """Run the checks until one is broken."""
@@ -165,14 +178,22 @@ class _Probe:
 
     async def clean_up(self) -> None:
         """Delete the scratch objects; a store that is away keeps them, and nobody reads them."""
-        for key in (self._key, self._absent, self._target):
-            with suppress(SwampdError):
-                await self._first.delete(key)
+        if not self._left:
+            return
+        async with _briefly():
+            for key in (self._key, self._absent, self._target):
+                with suppress(SwampdError):
+                    await self._first.delete(key)
 
     async def _run(self) -> None:
         one, two, key = self._first, self._second, self._key
         body = self._begin(Check.CREATE)
-        old = await self._must_land(await one.create(key, body, {}), two, body)
+        try:
+            outcome = await one.create(key, body, {})
+        except SwampdError:  # it did not land
+            self._left = False
+            raise
+        old = await self._must_land(outcome, two, body)
 
         rival = self._begin(Check.CREATE_AGAIN)
         await self._must_bounce(await two.create(key, rival, {}), one, key, body)
@@ -241,7 +262,7 @@ class _Probe:
             part = await parts.send(key, upload, 1, body + b"in parts")
             outcome = await parts.complete(key, upload, [part])
         finally:
-            with suppress(SwampdError):
+            async with _briefly():
                 await parts.abort(key, upload)
         found = await self._second.get(key)
         kept = isinstance(found, Found) and found.body == body

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -13,7 +14,8 @@ from swampd.domain.values import RemoteKey, Wid
 from swampd.errors import StoreDenied, StoreRefused, StoreUnavailable
 from swampd.ports import StoreCapabilities
 from swampd.stores.memory import Dialect, MemoryObjects, MemoryStore
-from swampd.stores.probe import LOSS, Check, ProbeReport, Verdict, probe, require_kept
+from swampd.stores.probe import CLEAN_UP_S, LOSS, Check, ProbeReport, Verdict, probe, require_kept
+from tests.sim.loop import VirtualLoop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -240,6 +242,90 @@ def test_a_probe_that_is_cancelled_cleans_up() -> None:
         assert objects.get(Keys("p").probe(WID)) == Missing()
 
     asyncio.run(run())
+
+
+class Silent(Store):
+    """It answers nothing but creates; `refuses`: not those either."""
+
+    def __init__(self, objects: MemoryObjects, *, refuses: bool = False) -> None:
+        super().__init__(objects)
+        self._refuses = refuses
+        self.deletes = 0
+
+    async def create(
+        self, key: RemoteKey, body: Body, metadata: Mapping[str, str]
+    ) -> Applied | Rejected:
+        if self._refuses:
+            raise StoreUnavailable("no route", "")
+        return await super().create(key, body, metadata)
+
+    async def replace(
+        self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
+    ) -> Applied | Rejected:
+        del key, body, token, metadata
+        await self._never()
+
+    async def delete(self, key: RemoteKey) -> Applied:
+        del key
+        self.deletes += 1
+        await self._never()
+
+    async def _never(self) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_cleaning_up_after_a_store_that_fell_silent_takes_no_time() -> None:
+    store = Silent(MemoryObjects(Dialect.S3))
+
+    async def run() -> float:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(45.0):
+                await probe(store, store, Keys("p"), CountingRng())
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert 45.0 <= runner.run(run()) <= 45.0 + CLEAN_UP_S
+    assert store.deletes == 1
+
+
+def test_what_was_never_written_is_not_cleaned_up() -> None:
+    store = Silent(MemoryObjects(Dialect.S3), refuses=True)
+    with pytest.raises(StoreUnavailable, match="no route"):
+        run_probe(store, store)
+    assert store.deletes == 0
+
+
+class PartsAreSilent(Store):
+    """An upload of it is never heard of again."""
+
+    @property
+    def parts(self) -> Any:
+        return self
+
+    async def begin(self, *_: Any) -> str:
+        return "upload"
+
+    async def send(self, *_: Any) -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def abort(self, *_: Any) -> None:
+        await asyncio.Event().wait()
+
+
+def test_an_upload_of_a_store_that_fell_silent_is_left() -> None:
+    store = PartsAreSilent(MemoryObjects(Dialect.S3))
+
+    async def run() -> float:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(45.0):
+                await probe(store, store, Keys("p"), CountingRng())
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert 45.0 <= runner.run(run()) <= 45.0 + 2 * CLEAN_UP_S
+    assert store.objects.list(RemoteKey("")).rows == ()
 
 
 class LetsNothingBeDeleted(Store):
