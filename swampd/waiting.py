@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from swampd.domain.health import StoreState, state_of
+from swampd.domain.outcomes import Unknown
+from swampd.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from swampd.ports import Clock
 
 T = TypeVar("T")
+LONGEST_REST_S: Final = 10.0
+"""Work that others wait for rests no longer at a stretch, whatever the store asks for."""
 
 
 def trouble_of(error: SwampdError) -> StoreState | None:
@@ -30,6 +34,13 @@ def passes(error: SwampdError) -> bool:
     """Is it a trouble of a store that may be over when it is asked again?"""
     state = trouble_of(error)
     return state is not None and state.passes
+
+
+def asked_s(answer: object) -> float:
+    """So long a store asked to wait with this outcome or error, in seconds."""
+    if isinstance(answer, Unknown | StoreUnavailable):
+        return answer.retry_after_s or 0.0
+    return 0.0
 
 
 async def wait_for(event: asyncio.Event, clock: Clock, seconds: float) -> bool:

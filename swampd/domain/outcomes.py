@@ -34,6 +34,8 @@ class Unknown:
     """No clear answer: the write may have landed, may land later, or never."""
 
     reason: str
+    retry_after_s: float | None = None
+    """So long the store asked to wait."""
 
 
 WriteOutcome = Applied | Rejected | Unknown

@@ -20,6 +20,7 @@ from swampd.domain.outcomes import Applied, Found, Unknown
 from swampd.domain.values import Seq, Wid
 from swampd.errors import DamagedObject, SchemaTooNew, StoreUnavailable
 from swampd.indexing import rows
+from swampd.waiting import LONGEST_REST_S, asked_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +133,8 @@ class Manifests:
             outcome = await self._store.create(key, body, {})
             if isinstance(outcome, Applied):
                 return
+            if asked := asked_s(outcome):
+                await self._clock.sleep(min(asked, LONGEST_REST_S))
             found = await self._store.get(key)
             there = isinstance(found, Found) and found.body == body
             if isinstance(outcome, Unknown):

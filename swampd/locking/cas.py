@@ -14,7 +14,7 @@ import structlog
 
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unchanged, Unknown
 from swampd.errors import SwampdError
-from swampd.waiting import passes
+from swampd.waiting import asked_s, passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +127,7 @@ class Writer:
                     raise
                 if self._clock.now() >= write.until or not passes(error):
                     return Unanswered(error.summary) if sendings else NotSent()
-                await self._wait(pause)
+                await self._wait(write, pause, error)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
                 continue
             sendings += 1
@@ -136,10 +136,12 @@ class Writer:
                 return Landed(outcome.token)
             if isinstance(outcome, Rejected) and sendings == 1:
                 return Refused(None)
+            if asked_s(outcome):
+                await self._wait(write, pause, outcome)
             fate, pause = await self._read_back(write, pause)
             if fate is not None:
                 return fate
-            await self._wait(pause)
+            await self._wait(write, pause)
 
     async def _send_once(self, write: Write) -> WriteOutcome:
         if write.token is None:
@@ -154,7 +156,7 @@ class Writer:
             except SwampdError as error:
                 if self._clock.now() >= write.until or not passes(error):
                     return Unanswered(error.summary), pause
-                await self._wait(pause)
+                await self._wait(write, pause, error)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
                 continue
             if isinstance(found, Found):
@@ -173,5 +175,7 @@ class Writer:
             return found if isinstance(found, Found) else Missing()
         return await self._store.get_if_changed(write.key, write.token)
 
-    async def _wait(self, pause: float) -> None:
-        await self._clock.sleep(self._rng.uniform(pause / 2, pause))
+    async def _wait(self, write: Write, pause: float, answer: object = None) -> None:
+        """A pause, as long as the store asked for with its answer, if that is in time at all."""
+        asked = min(asked_s(answer), max(write.until - self._clock.now(), 0.0))
+        await self._clock.sleep(asked + self._rng.uniform(pause / 2, pause))

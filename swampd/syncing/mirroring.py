@@ -13,7 +13,7 @@ import structlog
 
 from swampd.domain import heads
 from swampd.domain.entries import Entry, Record, Tombstone
-from swampd.domain.outcomes import Applied
+from swampd.domain.outcomes import Applied, Unknown
 from swampd.domain.states import ConflictKind, Halt
 from swampd.errors import KeyRefused, LowSpace, StoreDenied, StoreUnavailable
 from swampd.indexing import ledger as heads_ledger
@@ -26,7 +26,7 @@ from swampd.syncing.fetching import STREAM_ABOVE
 from swampd.syncing.ledger import Mirrored
 from swampd.syncing.requests import PlainKeys
 from swampd.syncing.scoping import scope_of
-from swampd.waiting import passes
+from swampd.waiting import asked_s, passes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -147,6 +147,7 @@ class Mirror:
 
     async def _sweep(self, path: CachePath, gone: Tombstone) -> bool:
         """Tombstone: look; nothing there: done; a swampd write: DELETE on its token."""
+        outcome: WriteOutcome | None = None
         for _ in range(TRIES):
             sure = await self._plain.is_sure(path)
             plain = await self._plain.look(path)
@@ -160,7 +161,7 @@ class Mirror:
             if isinstance(outcome, Applied):
                 await self._note(path, gone, None, sure=sure)
                 return True
-        return False
+        return _tried(outcome)
 
     # --- puts ---------------------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ class Mirror:
     async def _bring(self, path: CachePath, entry: Entry, body: Body | None) -> bool:
         """Send, on a refusal read the key and decide."""
         large.check_size(self._sync, self._sync.keys.payload(path), entry.size)
-        expected = entry.token
+        expected, outcome = entry.token, None
         for _ in range(TRIES):
             sure = await self._plain.is_sure(path)
             outcome = await self._send(path, entry, body, expected)
@@ -212,7 +213,7 @@ class Mirror:
                 await self._note(path, entry, plain.token, sure=sure)
                 return True
             expected = plain.token if plain is not None else None
-        return False
+        return _tried(outcome)
 
     @asynccontextmanager
     async def _content(self, path: CachePath, entry: Entry) -> AsyncIterator[Body | None]:
@@ -223,6 +224,17 @@ class Mirror:
             return
         async with large.staged_body(self._sync, redo.staged, path, entry) as body:
             yield body
+
+
+def _tried(outcome: WriteOutcome | None) -> bool:
+    """A key is not through after all tries.  Raises errors.StoreUnavailable if the store asked to
+    be left alone: the other keys wait, too."""
+    if isinstance(outcome, Unknown) and asked_s(outcome):
+        raise StoreUnavailable(
+            f"the store asks for time again and again ({outcome.reason})",
+            "nothing to do: this goes on by itself",
+        )
+    return False
 
 
 def end_foreign(tx: Transaction, paths: Iterable[CachePath]) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from swampd.errors import StoreUnavailable, SwampdError
-from swampd.waiting import passes
+from swampd.errors import SwampdError
+from swampd.waiting import asked_s, passes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swampd.domain.outcomes import WriteOutcome
     from swampd.ports import Clock, Rng
 
 T = TypeVar("T")
@@ -78,11 +79,10 @@ class Wait:
         self._began: float | None = None
         self._pause_s = FIRST_PAUSE_S
 
-    async def again(self, error: SwampdError | None = None) -> bool:
-        """Pause before the next try, at least as long as the store asks for; False when there is
-        to be none."""
+    async def again(self, answer: SwampdError | WriteOutcome | None = None) -> bool:
+        """Pause before the next try, at least as long as the store asks for with its answer; False
+        when there is to be none."""
         if self._began is None:
             self._began = max(self._first, self._patience.now() - self._told_within_s)
         pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, LONGEST_PAUSE_S)
-        asked_s = error.retry_after_s if isinstance(error, StoreUnavailable) else None
-        return await self._patience.pause(self._began, pause_s, asked_s or 0.0)
+        return await self._patience.pause(self._began, pause_s, asked_s(answer))

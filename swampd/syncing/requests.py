@@ -20,6 +20,7 @@ from swampd.ports import Creation
 from swampd.syncing import large, ledger
 from swampd.syncing.ledger import Intent
 from swampd.syncing.sent import note_sent
+from swampd.waiting import LONGEST_REST_S, asked_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -63,9 +64,12 @@ class PlainKeys:
         self._unknown: Counter[CachePath] = Counter()
         """Sendings without a clear answer, since the key was last looked at."""
         self._unsent: set[int] = set()
+        self._rest_until = 0.0
+        """The store asked to be left alone until then (local time)."""
 
     async def look(self, path: CachePath) -> Plain | None:
         """What the plain key holds now."""
+        await self._rest()
         found = await self._sync.store.head(self._sync.keys.payload(path))
         if unknown := self._unknown.pop(path, 0):
             there = isinstance(found, Found)
@@ -89,6 +93,7 @@ class PlainKeys:
         """The key's turn has come (L12) and the lease stands (L7).  No request is sent later than
         its intent says, or the horizon would end too early.  Not durable: after a power cut the
         horizon counts anew."""
+        await self._rest()
         await self._sync.pace.turn(self._sync.keys.payload(path))
         self._lease.demand()
         if self._sync.clock.now() > self._sync.awaited[request]:
@@ -99,6 +104,17 @@ class PlainKeys:
             self._sync.awaited[request] = until
             self._lease.demand()
         self._unsent.discard(request)
+
+    async def _rest(self) -> None:
+        """Leave the store alone as long as it asked for (Retry-After)."""
+        left = self._rest_until - self._sync.clock.now()
+        if left > 0:
+            await self._sync.clock.sleep(left)
+
+    def _heed(self, answer: object) -> None:
+        """Note what the store asks for with this outcome or error."""
+        until = self._sync.clock.now() + min(asked_s(answer), LONGEST_REST_S)
+        self._rest_until = max(self._rest_until, until)
 
     async def end(
         self, ids: Sequence[int], answered: Collection[int], sent: Sequence[Sent] = ()
@@ -131,12 +147,14 @@ class PlainKeys:
         self._lease.request_sent()
         try:
             outcome = await request
-        except SwampdError:
+        except SwampdError as error:
+            self._heed(error)
             self._lease.request_answered()
             raise
         if not isinstance(outcome, Unknown):
             self._lease.request_answered()
         else:
+            self._heed(outcome)
             self._unknown[path] += 1
         return outcome
 
@@ -172,6 +190,7 @@ class PlainKeys:
         as `create` would answer it; None: not sent, since the lease or its intent does not allow it
         any more (L7)."""
         lease, awaited, clock = self._lease, self._sync.awaited, self._sync.clock
+        await self._rest()
         creations = []
         for each in fresh:
             key = self._sync.keys.payload(each.path)
@@ -201,6 +220,8 @@ class PlainKeys:
         answers: Sequence[WriteOutcome | SwampdError | None],
     ) -> None:
         """What of these is answered now, or was never sent; without answers nothing else is."""
+        for answer in answers:
+            self._heed(answer)
         for number, (each, request) in enumerate(zip(fresh, requests, strict=True)):
             if request in self._unsent or (answers and not isinstance(answers[number], Unknown)):
                 self._lease.request_answered()

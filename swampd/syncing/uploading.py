@@ -32,7 +32,7 @@ from swampd.syncing.patience import Patience
 from swampd.syncing.requests import Fresh, Plain, PlainKeys
 from swampd.syncing.sent import Sent, all_sent
 from swampd.syncing.survey import LocalFile, local_file
-from swampd.waiting import Room, for_each
+from swampd.waiting import Room, asked_s, for_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -356,12 +356,15 @@ class Uploader:
         all of it counts."""
         key = self._sync.keys.staged(wid)
         size = len(body) if isinstance(body, bytes) else body.size
+        wait = self._patience.begin()
         for _ in range(SENDINGS):
             await self._sync.pace.turn(key)
             self._lease.demand()
             outcome = await large.create(self._sync, self._lease.demand, key, body, {})
             if isinstance(outcome, Applied):
                 return
+            if asked_s(outcome):
+                await wait.again(outcome)
             found = await self._sync.store.head(key)
             if isinstance(outcome, Unknown):
                 there = isinstance(found, Found)

@@ -7,7 +7,7 @@ an error did not land.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from swampd.domain.datastores import hint_for
 from swampd.errors import (
@@ -26,6 +26,22 @@ from swampd.stores.s3.answers import Answer, Meaning
 if TYPE_CHECKING:
     from swampd.domain.datastores import CloudEnvironment, S3Settings
     from swampd.stores.s3.credentials import Chain
+
+
+BUSY_S: Final = 1.0
+"""A service that is too busy, and does not say for how long, is left alone so long (obstore never
+hands on what it said)."""
+
+
+def asked_s(answer: Answer) -> float | None:
+    """So long the service asked to wait; None: it did not."""
+    if answer.retry_after_s is not None:
+        return answer.retry_after_s
+    busy = answer.meaning is Meaning.BUSY or answer.code == _BARE_503
+    return BUSY_S if busy else None
+
+
+_BARE_503: Final = "503"
 
 
 class Action(Enum):
@@ -117,7 +133,7 @@ class Faults:
             " it answers",
             store=self.name,
         )
-        error.retry_after_s = answer.retry_after_s
+        error.retry_after_s = asked_s(answer)
         return error
 
     def _denied(self, answer: Answer, action: Action, key: str) -> StoreDenied:

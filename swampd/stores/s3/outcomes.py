@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from swampd.domain.outcomes import Rejected, Unknown
 from swampd.stores.s3.answers import Meaning
+from swampd.stores.s3.faults import asked_s
 
 if TYPE_CHECKING:
     from swampd.stores.s3.answers import Answer
@@ -24,7 +25,7 @@ def written(answer: Answer, faults: Faults, action: Action, key: str) -> Rejecte
         case Meaning.RACED:
             return Rejected(raced=True)
         case Meaning.BUSY | Meaning.UNCLEAR | Meaning.NOT_CHANGED:
-            return Unknown(f"{answer.code}: {answer.detail}")
+            return Unknown(f"{answer.code}: {answer.detail}", asked_s(answer))
         case (
             Meaning.NO_BUCKET
             | Meaning.DENIED

@@ -24,7 +24,7 @@ from swampd.errors import (
 )
 from swampd.stores.s3.answers import Answer, Meaning
 from swampd.stores.s3.credentials import Chain
-from swampd.stores.s3.faults import Action, Faults
+from swampd.stores.s3.faults import BUSY_S, Action, Faults
 from swampd.stores.s3.outcomes import written
 
 SETTINGS = S3Settings("team-store", "notes", endpoint="http://127.0.0.1:9")
@@ -52,7 +52,7 @@ LANDED_OR_NOT = {
     Meaning.CONDITION_FAILED: Rejected(),
     Meaning.NOT_THERE: Rejected(),
     Meaning.RACED: Rejected(raced=True),
-    Meaning.BUSY: Unknown("Code: why"),
+    Meaning.BUSY: Unknown("Code: why", BUSY_S),
     Meaning.UNCLEAR: Unknown("Code: why"),
     Meaning.NOT_CHANGED: Unknown("Code: why"),
 }
@@ -162,3 +162,25 @@ def test_a_write_is_refused_only_where_that_is_clear(meaning: Meaning) -> None:
 )
 def test_a_store_is_called_by_what_tells_it_from_others(settings: S3Settings, name: str) -> None:
     assert faults(settings).name == name
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        (Answer(Meaning.BUSY, "SlowDown", "", retry_after_s=7.0), 7.0),
+        (Answer(Meaning.BUSY, "SlowDown", ""), BUSY_S),
+        (Answer(Meaning.UNCLEAR, "503", ""), BUSY_S),
+        (Answer(Meaning.UNCLEAR, "503", "", retry_after_s=0.0), 0.0),
+        (Answer(Meaning.UNCLEAR, "InternalError", ""), None),
+        (Answer(Meaning.UNCLEAR, "InternalError", "", retry_after_s=2.0), 2.0),
+    ],
+)
+def test_reads_and_writes_say_how_long_the_store_wants_to_be_left_alone(
+    answer: Answer, asked: float | None
+) -> None:
+    outcome = written(answer, faults(), Action.WRITE, KEY)
+    assert isinstance(outcome, Unknown)
+    assert outcome.retry_after_s == asked
+    error = faults().error(answer, Action.READ, KEY)
+    assert isinstance(error, StoreUnavailable)
+    assert error.retry_after_s == asked
