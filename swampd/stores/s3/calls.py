@@ -12,6 +12,7 @@ holds one thread.  The threads are daemons: they never keep the process from end
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from contextlib import suppress
 from queue import SimpleQueue
@@ -22,7 +23,6 @@ from swampd import operation
 from swampd.errors import Stopping
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from swampd.ports import Sink
@@ -74,7 +74,9 @@ class Call:
             self.is_cut = True
             for connection in self._sockets:
                 with suppress(OSError):
-                    connection.shutdown(SHUT_RDWR)
+                    # Not `connection.shutdown`: that of TLS lets go of its session first, and a
+                    # thread that is sending then would go on without it, in the clear.
+                    socket.socket.shutdown(connection, SHUT_RDWR)
             self._sockets.clear()
 
     def done(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -225,6 +226,23 @@ def test_a_socket_is_shut_down_under_whoever_waits_on_it() -> None:
             assert theirs.recv(1) == b""
 
     run(scene)
+
+
+def test_a_socket_with_tls_keeps_it_when_it_is_shut_down() -> None:
+    """Else what is being sent would go on in the clear."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ours, theirs = socket.socketpair()
+    secure: Any = context.wrap_socket(
+        ours, server_hostname="somewhere", do_handshake_on_connect=False
+    )
+    with secure, theirs:
+        call = Call(NONE)
+        call.uses(secure)
+        call.cut()
+        assert secure._sslobj is not None
+        with pytest.raises(ssl.SSLError):
+            secure.send(b"payload")
+        assert theirs.recv(1) == b""
 
 
 def test_a_socket_of_a_call_that_is_over_is_left_alone() -> None:
