@@ -78,6 +78,16 @@ def test_no_read_has_an_answer_and_no_write_an_outcome(place: Place) -> None:
     asyncio.run(run())
 
 
+def test_another_protocol_is_called_so(tmp_path: Path) -> None:
+    with closing(Canned(Ends(b"SSH-2.0-OpenSSH_9.2\r\n")).start()) as server:
+        place = Place(server.url, BUCKET, environment_of(tmp_path))
+        for ask in (place.set_up, place.find_layout):
+            with pytest.raises(
+                StoreUnavailable, match="the endpoint does not speak HTTP: it answered"
+            ):
+                ask()
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     server = Canned(b"")
     server.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from http.client import BadStatusLine, RemoteDisconnected, UnknownProtocol
 from typing import TYPE_CHECKING, Final
 
 from botocore import exceptions as boto_errors
@@ -116,6 +117,7 @@ _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
 _NO_CONNECTION: Final = re.compile(r"^ *kind: Connect,$", re.MULTILINE)
 _UNTRUSTED: Final = re.compile(r"InvalidCertificate\(\s*(\w+)")
+_NO_HTTP: Final = re.compile(r"^ *hyper::Error\(\n *Parse\(\n *(?:Version|Status),$", re.MULTILINE)
 _WHY: Final = re.compile(r'message: "([^"]+)"')
 _NO_PROVIDER: Final = "External AWS credential provider"
 _REDIRECTED: Final = "Received redirect without LOCATION"
@@ -125,6 +127,8 @@ _OTHER_REGION_HINT: Final = re.compile("region", re.IGNORECASE)
 _LONGEST: Final = 300
 _QUOTED: Final = 80
 _NOT_S3: Final = "NotS3"
+_NOT_HTTP: Final = "NotHTTP"
+_SAYS_NOT_HTTP: Final = "the endpoint does not speak HTTP"
 
 
 def from_boto(error: Exception, *, has_body: bool = True) -> Answer:
@@ -137,6 +141,8 @@ def from_boto(error: Exception, *, has_body: bool = True) -> Answer:
         return Answer(Meaning.UNCLEAR, _NOT_S3, f"an answer without {text}")
     if isinstance(error, ResponseParserError):
         return Answer(Meaning.UNCLEAR, _NOT_S3, f"an answer that is no XML: {_quoted(error)}")
+    if isinstance(error, boto_errors.ConnectionClosedError):
+        return Answer(Meaning.UNCLEAR, *_closed(error))
     meaning = Meaning.UNCLEAR
     if isinstance(error, _NO_CREDENTIALS):
         meaning = Meaning.NO_CREDENTIALS
@@ -145,6 +151,16 @@ def from_boto(error: Exception, *, has_body: bool = True) -> Answer:
     elif isinstance(error, _NOT_SENT):
         meaning = Meaning.NOT_SENT
     return Answer(meaning, name, text)
+
+
+def _closed(error: boto_errors.ConnectionClosedError) -> tuple[str, str]:
+    """Code and detail of an answer that breaks off, or is none of HTTP."""
+    for below in getattr(error.kwargs.get("error"), "args", ()):
+        if isinstance(below, RemoteDisconnected):
+            break
+        if isinstance(below, BadStatusLine | UnknownProtocol):
+            return _NOT_HTTP, f"{_SAYS_NOT_HTTP}: it answered {_short(str(below))[:_QUOTED]!r}"
+    return type(error).__name__, _short(str(error))
 
 
 def _from_response(response: Mapping[str, object], *, has_body: bool) -> Answer:
@@ -194,6 +210,8 @@ def _not_answered(text: str) -> Answer:
             return Answer(Meaning.NOT_TRUSTED, found[1], detail)
         why = f": {found[1]}" if (found := _WHY.search(text)) else ""
         return Answer(Meaning.NOT_SENT, "ConnectError", f"{detail}{why}")
+    if _NO_HTTP.search(text):
+        return Answer(Meaning.UNCLEAR, _NOT_HTTP, _SAYS_NOT_HTTP)
     return Answer(Meaning.UNCLEAR, "NoAnswer", detail)
 
 

@@ -44,6 +44,10 @@ class _Head:
             raise RemoteDisconnected("the answer breaks off in its head")
         return line
 
+    def close(self) -> None:
+        """What `http.client` does after a line that is no HTTP."""
+        self._file.close()
+
 
 class _Answer(HTTPResponse):
     def begin(self) -> None:
@@ -52,7 +56,8 @@ class _Answer(HTTPResponse):
         try:
             super().begin()
         finally:
-            self.fp = file
+            if self.fp is not None:  # None: closed after a line that is no HTTP
+                self.fp = file
 
 
 class _Plain(AWSHTTPConnection):

@@ -273,6 +273,21 @@ def test_an_answer_that_breaks_off_is_unclear(make: type[Boto | Obstore], tmp_pa
             assert meanings(library) == {Meaning.UNCLEAR}
 
 
+@pytest.mark.parametrize(
+    "said", ["SSH-2.0-OpenSSH_9.2", "220 mail ESMTP", "HTTP/1.1 ok", "HTTP/2.0"]
+)
+@pytest.mark.parametrize("make", LIBRARIES)
+def test_an_endpoint_that_does_not_speak_http_is_called_so(
+    make: type[Boto | Obstore], said: str, tmp_path: Path
+) -> None:
+    with closing(Canned(Ends(said.encode() + b"\r\n\r\n")).start()) as server:
+        library = make(server.url, tmp_path)
+        for answer in (library.write(), library.read()):
+            assert (answer.meaning, answer.code) == (Meaning.UNCLEAR, "NotHTTP")
+            assert "the endpoint does not speak HTTP" in answer.detail
+            assert make is Obstore or said in answer.detail
+
+
 @pytest.mark.parametrize("make", LIBRARIES)
 def test_an_answer_that_does_not_come_is_unclear(
     make: type[Boto | Obstore], tmp_path: Path
