@@ -114,14 +114,20 @@ _NO_CREDENTIALS: Final = (
 )
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]+)</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
-_STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
+_ERROR: Final = re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?<Error[\s>]")
+_ACCOUNT: Final = "\n\nDebug source:\n"
+"""What is before Rust's own account in a text of obstore."""
+_STATUS: Final = re.compile(
+    r"^ *inner: Status \{\n *status: (\d{3}),\n *body: (?:None|Some\(\n *\"(.*)\",\n *\)),$",
+    re.MULTILINE,
+)
+_QUOTED_CHARACTER: Final = re.compile(r"\\(.)")
 _NO_CONNECTION: Final = re.compile(r"^ *kind: Connect,$", re.MULTILINE)
-_UNTRUSTED: Final = re.compile(r"InvalidCertificate\(\s*(\w+)")
+_UNTRUSTED: Final = re.compile(r"^ *error: InvalidCertificate\(\s*(\w+)", re.MULTILINE)
 _NO_HTTP: Final = re.compile(r"^ *hyper::Error\(\n *Parse\(\n *(?:Version|Status),$", re.MULTILINE)
 _WHY: Final = re.compile(r'message: "([^"]+)"')
-_NO_PROVIDER: Final = "External AWS credential provider"
-_REDIRECTED: Final = "Received redirect without LOCATION"
-_RAISED: Final = re.compile(r"type: <class '(?:\w+\.)*(\w+)'>")
+_REDIRECTED: Final = re.compile(r"^ *inner: BareRedirect,$", re.MULTILINE)
+_RAISED: Final = re.compile(r"^ *source: PyErr \{\n *type: <class '(?:\w+\.)*(\w+)'>", re.MULTILINE)
 _REGION: Final = re.compile(r"<Region>([a-z0-9-]+)</Region>|expecting '([a-z0-9-]+)'")
 _OTHER_REGION_HINT: Final = re.compile("region", re.IGNORECASE)
 _LONGEST: Final = 300
@@ -181,38 +187,49 @@ def _from_response(response: Mapping[str, object], *, has_body: bool) -> Answer:
 
 
 def from_obstore(error: Exception) -> Answer:
-    """What an exception of obstore says, read from its text."""
-    text = str(error)
-    found = _STATUS.search(text)
+    """What an exception of obstore says, read from the end of its text.
+
+    Before that, the text has the key and the body as they are, and either may look like anything.
+    The end is Rust's own account, in which what comes from outside is quoted and has no lines."""
+    said, there, account = str(error).rpartition(_ACCOUNT)
+    if not there:
+        said, account = account, ""
+    detail = _first_line(said)
+    found = _STATUS.search(account)
     if found is None:
-        return _not_answered(text)
-    status = int(found[1])
+        return _not_answered(account, detail)
+    status, body = int(found[1]), _unquoted(found[2] or "")
     if status == _UNCHANGED:
         return Answer(Meaning.NOT_CHANGED, "NotModified", "")
-    # What is before the status names the key, which may look like anything.
-    body = text[found.end() :]
-    code = found[1] if (found := _CODE.search(body)) else str(status)
-    message = found[1] if (found := _MESSAGE.search(body)) else _first_line(text)
-    region = next(filter(None, found.groups()), "") if (found := _REGION.search(body)) else ""
+    code, message, region = str(status), detail, ""
+    codes = set(_CODE.findall(body)) if _ERROR.match(body) else set()
+    if len(codes) == 1:
+        code = codes.pop()
+        message = found[1] if (found := _MESSAGE.search(body)) else detail
+        region = next(filter(None, found.groups()), "") if (found := _REGION.search(body)) else ""
     return _answer(code, status, message, region=region, retry_after="", has_body=True)
 
 
-def _not_answered(text: str) -> Answer:
-    """A text of obstore without a status."""
-    detail = _first_line(text)
-    if _NO_PROVIDER in detail:
-        found = _RAISED.search(text)
-        return Answer(Meaning.NO_CREDENTIALS, found[1] if found else "CredentialsError", detail)
-    if _REDIRECTED in detail:
+def _not_answered(account: str, detail: str) -> Answer:
+    """An account of obstore without a status."""
+    if found := _RAISED.search(account):
+        said = detail.partition(f"{found[1]}: ")[2] or detail
+        return Answer(Meaning.NO_CREDENTIALS, found[1], said)
+    if _REDIRECTED.search(account):
         return Answer(Meaning.OTHER_REGION, "Redirect", detail)
-    if _NO_CONNECTION.search(text):
-        if found := _UNTRUSTED.search(text):
+    if _NO_CONNECTION.search(account):
+        if found := _UNTRUSTED.search(account):
             return Answer(Meaning.NOT_TRUSTED, found[1], detail)
-        why = f": {found[1]}" if (found := _WHY.search(text)) else ""
+        why = f": {found[1]}" if (found := _WHY.search(account)) else ""
         return Answer(Meaning.NOT_SENT, "ConnectError", f"{detail}{why}")
-    if _NO_HTTP.search(text):
+    if _NO_HTTP.search(account):
         return Answer(Meaning.UNCLEAR, _NOT_HTTP, _SAYS_NOT_HTTP)
     return Answer(Meaning.UNCLEAR, "NoAnswer", detail)
+
+
+def _unquoted(text: str) -> str:
+    """What Rust has quoted, its lines as one."""
+    return _QUOTED_CHARACTER.sub(lambda found: " " if found[1] in "nrt" else found[1], text)
 
 
 _UNCHANGED: Final = 304

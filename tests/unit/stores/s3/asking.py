@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from swampd.stores.s3.answers import Meaning
+
 TIMEOUT_MS = 300
 
 
@@ -88,3 +90,11 @@ class Obstore:
         except Exception as error:  # noqa: BLE001 - as the product takes them
             return from_obstore(error)
         raise AssertionError("it succeeded")
+
+
+LIBRARIES = (Boto, Obstore)
+
+
+def meanings(library: Library, key: str = "k") -> set[Meaning]:
+    """What a write and a read meet."""
+    return {library.write(key).meaning, library.read(key).meaning}

@@ -21,10 +21,9 @@ from tests.servers.canned import NEVER, Canned, Ends, refuse, reply
 from tests.servers.clients import BUCKET
 from tests.servers.refusals import CONFLICT, SLOW_DOWN, Refusal, elsewhere, signed_for, wait
 from tests.servers.stores import environment_of, settings_for
-from tests.unit.stores.s3.asking import Boto, Obstore
+from tests.unit.stores.s3.asking import LIBRARIES, Boto, Obstore, meanings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.unit.stores.s3.asking import Library
@@ -45,45 +44,6 @@ STATUS = {
     Meaning.UNCLEAR: 400,
 }
 """With which status S3 sends codes of a meaning."""
-
-
-LIBRARIES = (Boto, Obstore)
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Canned]:
-    with closing(Canned(b"").start()) as canned:
-        yield canned
-
-
-@pytest.fixture(scope="module")
-def libraries(served: Canned, tmp_path_factory: pytest.TempPathFactory) -> list[Library]:
-    home = tmp_path_factory.mktemp("home")
-    return [library(served.url, home) for library in LIBRARIES]
-
-
-@pytest.fixture
-def server(served: Canned) -> Canned:
-    served.heard.clear()
-    return served
-
-
-@pytest.fixture(params=range(len(LIBRARIES)), ids=["boto3", "obstore"])
-def library(request: pytest.FixtureRequest, libraries: list[Library]) -> Library:
-    index: int = request.param
-    return libraries[index]
-
-
-@pytest.fixture
-def boto(libraries: list[Library]) -> Boto:
-    found = libraries[0]
-    assert isinstance(found, Boto)
-    return found
-
-
-def meanings(library: Library) -> set[Meaning]:
-    """What a write and a read meet."""
-    return {library.write().meaning, library.read().meaning}
 
 
 WITH_BODY = {code: meaning for code, meaning in CODES.items() if STATUS[meaning] >= 400}
@@ -322,22 +282,7 @@ def test_a_chain_without_credentials_says_so_through_both(server: Canned, tmp_pa
     assert server.heard == []
 
 
-# --- hostile --------------------------------------------------------------------------------
-
-
-def test_a_key_that_looks_like_a_code_is_none(library: Library, server: Canned) -> None:
-    key = "a/<Code>PreconditionFailed</Code> kind: Connect, status code: 412"
-    server.answer = reply(500, b"<html>no</html>")
-    assert library.write(key).meaning is Meaning.UNCLEAR
-    server.answer = refuse(Refusal(500, "InternalError", "kind: Connect"))
-    assert library.write(key) == library.write("k")
-    assert library.write(key).meaning is Meaning.UNCLEAR
-
-
-def test_an_error_that_names_control_characters_is_read(server: Canned, boto: Boto) -> None:
-    error = b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code><Key>a\x07&#x7;&#13;</Key></Error>"
-    server.answer = reply(404, error)
-    assert boto.read().meaning is Meaning.NOT_THERE
+# --- any text --------------------------------------------------------------------------------
 
 
 def test_a_long_text_is_cut_and_on_one_line(library: Library, server: Canned) -> None:
