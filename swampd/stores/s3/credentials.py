@@ -27,6 +27,8 @@ from botocore.exceptions import (
 )
 from botocore.loaders import create_loader
 
+from swampd.stores.s3.credential_process import run_as_ours
+
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
     from botocore.loaders import Loader
@@ -127,6 +129,7 @@ class Chain:
         """Ask the chain; the lock is held."""
         self._looked_up = datetime.now(UTC)
         resolver = self._new_session().get_component("credential_provider")
+        run_as_ours(resolver)
         if not self._environment.own_secrets:
             resolver.remove("env")
         self._tried = tuple(str(provider.METHOD) for provider in resolver.providers)
