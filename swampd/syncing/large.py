@@ -26,7 +26,7 @@ from swampd.syncing.fetching import STREAM_ABOVE, no_room
 from swampd.syncing.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from swampd.domain.entries import Entry
     from swampd.domain.outcomes import WriteOutcome
@@ -51,11 +51,14 @@ async def create(
     key: RemoteKey,
     body: Body,
     metadata: Mapping[str, str],
+    before_completing: Callable[[], Awaitable[None]] | None = None,
 ) -> WriteOutcome:
     """Create-only write of any body: in parts if it is sealed and the store writes in parts.
 
-    `demand` raises errors.LockLost once the right to send is gone.  Raises errors.KeyRefused for
-    more than the store takes, errors.BadRequest when the sealed copy is not what it was.
+    `demand` raises errors.LockLost once the right to send is gone.  `before_completing` is awaited
+    right before what makes an object of the parts is sent, maybe long after the first of them.
+    Raises errors.KeyRefused for more than the store takes, errors.BadRequest when the sealed copy
+    is not what it was.
     """
     parts = sync.store.parts
     if isinstance(body, bytes):
@@ -63,7 +66,7 @@ async def create(
     if parts is None:
         check_size(sync, key, body.size)
         return await sync.store.create(key, body, metadata)
-    return await _Upload(sync, demand, parts, key).send(body, metadata)
+    return await _Upload(sync, demand, parts, key, before_completing).send(body, metadata)
 
 
 def check_size(sync: Sync, key: RemoteKey, size: int) -> None:
@@ -81,8 +84,14 @@ class _Upload:
     """One object in parts."""
 
     def __init__(
-        self, sync: Sync, demand: Callable[[], None], parts: PartStore, key: RemoteKey
+        self,
+        sync: Sync,
+        demand: Callable[[], None],
+        parts: PartStore,
+        key: RemoteKey,
+        before_completing: Callable[[], Awaitable[None]] | None,
     ) -> None:
+        self._before_completing = before_completing
         self._sync = sync
         self._demand = demand
         self._parts = parts
@@ -104,7 +113,7 @@ class _Upload:
                     "push again",
                     path=body.location,
                 )
-            outcome = await self._lasting(lambda: self._parts.complete(self._key, upload, sent))
+            outcome = await self._lasting(lambda: self._complete(upload, sent))
         finally:
             # From here on `abort_left` may have it.
             self._sync.uploads.discard(mark)
@@ -113,6 +122,12 @@ class _Upload:
         elif isinstance(outcome, Rejected):
             await abort_left(self._sync, mark)
         return outcome
+
+    async def _complete(self, upload: str, sent: Sequence[str]) -> WriteOutcome:
+        if self._before_completing is not None:
+            await self._before_completing()
+            self._demand()
+        return await self._parts.complete(self._key, upload, sent)
 
     async def _lasting(self, request: Callable[[], Awaitable[T]]) -> T:
         """One request of this upload; a store that is away is waited for, so that no part that it

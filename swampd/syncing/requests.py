@@ -159,14 +159,14 @@ class PlainKeys:
         return outcome
 
     async def _journalled(
-        self, intent: Intent, request: Callable[[], Awaitable[WriteOutcome]]
+        self, intent: Intent, request: Callable[[int], Awaitable[WriteOutcome]]
     ) -> WriteOutcome:
         """One request with an intent of its own, closed by its own definite answer."""
         ids = await self.begin([intent])
         answered: Sequence[int] = ()
         try:
             await self._before_sending(ids[0], intent.path)
-            outcome = await self._send(intent.path, request())
+            outcome = await self._send(intent.path, request(ids[0]))
             if not isinstance(outcome, Unknown):
                 answered = ids
         finally:
@@ -178,10 +178,20 @@ class PlainKeys:
     ) -> WriteOutcome:
         """Create-only PUT of a plain key whose intent is journalled by the caller, in a batch."""
         await self._before_sending(request, path)
-        key = self._sync.keys.payload(path)
-        metadata = payload_metadata(path, mark)
-        sending = large.create(self._sync, self._lease.demand, key, body, metadata)
-        return await self._send(path, sending)
+        return await self._send(path, self._create(request, path, body, mark))
+
+    async def _create(
+        self, request: int, path: CachePath, body: Body, mark: PayloadMark
+    ) -> WriteOutcome:
+        """What may land of a body in parts is sent last of all: its intent is as young as that."""
+        return await large.create(
+            self._sync,
+            self._lease.demand,
+            self._sync.keys.payload(path),
+            body,
+            payload_metadata(path, mark),
+            lambda: self._before_sending(request, path),
+        )
 
     async def create_each(
         self, fresh: Sequence[Fresh], requests: Sequence[int]
@@ -230,12 +240,9 @@ class PlainKeys:
 
     async def create_one(self, path: CachePath, body: Body, mark: PayloadMark) -> WriteOutcome:
         """Create-only PUT of a plain key."""
-        key = self._sync.keys.payload(path)
         return await self._journalled(
             self.intent("put", path, mark.wid, mark.sha256),
-            lambda: large.create(
-                self._sync, self._lease.demand, key, body, payload_metadata(path, mark)
-            ),
+            lambda request: self._create(request, path, body, mark),
         )
 
     async def replace(
@@ -245,7 +252,7 @@ class PlainKeys:
         key = self._sync.keys.payload(path)
         return await self._journalled(
             self.intent("put", path, mark.wid, mark.sha256),
-            lambda: self._sync.store.replace(key, body, token, payload_metadata(path, mark)),
+            lambda _: self._sync.store.replace(key, body, token, payload_metadata(path, mark)),
         )
 
     async def copy(
@@ -255,7 +262,7 @@ class PlainKeys:
         source, key = self._sync.keys.staged(staged), self._sync.keys.payload(path)
         return await self._journalled(
             self.intent("put", path, mark.wid, mark.sha256),
-            lambda: self._sync.store.copy_to(source, key, token, payload_metadata(path, mark)),
+            lambda _: self._sync.store.copy_to(source, key, token, payload_metadata(path, mark)),
         )
 
     async def delete(self, path: CachePath, wid: Wid, token: Token) -> WriteOutcome:
@@ -263,8 +270,8 @@ class PlainKeys:
         key, store = self._sync.keys.payload(path), self._sync.store
         intent = self.intent("delete", path, wid, None)
         if store.capabilities.conditional_delete:
-            return await self._journalled(intent, lambda: store.delete_if(key, token))
-        return await self._journalled(intent, lambda: store.delete(key))
+            return await self._journalled(intent, lambda _: store.delete_if(key, token))
+        return await self._journalled(intent, lambda _: store.delete(key))
 
     async def is_sure(self, path: CachePath) -> bool:
         """Is neither the lease nor the path in doubt now?  (section 3, in doubt)."""

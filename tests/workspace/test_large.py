@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from swampd.clock import SystemClock
+from swampd.domain.leases import HORIZON_S
+from swampd.domain.metadata import PayloadMark
+from swampd.domain.outcomes import Applied
 from swampd.domain.states import PathState
-from swampd.domain.values import CachePath, Scope, Sha256
+from swampd.domain.values import CachePath, Epoch, Scope, Sha256, Token, Wid
 from swampd.errors import BadRequest, LockLost, Stopping, StoreUnavailable
 from swampd.ports import Lacking
 from swampd.stores.retrying import Again, RetryingStore
 from swampd.syncing import large
+from swampd.syncing.asking import Asking
 from swampd.syncing.pushing import PushKind
+from swampd.syncing.requests import PlainKeys
 from tests.places.choice import bucket_only, folder_only, on_each
 from tests.servers.access_log import read_log
 from tests.workspace.machines import Machine, machine, shown, two_machines
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 
 SIZE = 17 * 1024 * 1024 + 5
 PATH = CachePath("data/disk.img")
+WID = Wid("1" * 32)
 
 
 def content(seed: int) -> bytes:
@@ -279,6 +286,67 @@ def full_after_the_first(_: str, *, x: bool) -> Iterator[Sink]:
         taken.append(len(chunk))
 
     yield sink
+
+
+class SlowParts:
+    """Parts that take long; what the journal says of the request when it is completed."""
+
+    def __init__(self, one: Machine) -> None:
+        self._journal = one.workspace.ports.journal
+        self.clock = Shifted()
+        self.sent_at = 0.0
+
+    async def begin(self, *_: Any) -> str:
+        return "upload"
+
+    async def send(self, *_: Any) -> str:
+        self.clock.by += 0.95 * HORIZON_S
+        return "part"
+
+    async def complete(self, *_: Any) -> Applied:
+        ((self.sent_at,),) = await self._journal.read(
+            lambda tx: list(tx.execute("SELECT sent_at FROM request"))
+        )
+        return Applied(Token("t"))
+
+
+class Shifted(SystemClock):
+    """A clock that can be set forward."""
+
+    by = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.by
+
+
+@folder_only
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_request_is_as_young_as_the_completion_of_its_upload(
+    tmp_path: Path,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: bool,  # noqa: FBT001
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            parts, tree = SlowParts(a), a.workspace.ports.tree
+            monkeypatch.setattr(type(a.store._store), "parts", property(lambda _: parts))
+            sync = dataclasses.replace(a.workspace.desks.sync, clock=parts.clock)
+            with tree.write_tmp("x", x=False) as sink:
+                sink(b"x" * 100)
+            digest = Sha256(hashlib.sha256(b"x" * 100).hexdigest())
+            sealed, mark = tree.seal_tmp("x", 100, digest), PayloadMark(WID, Epoch(1), digest)
+            async with a.workspace.desks._lease(Scope("data"), Asking("test", 5.0)) as lease:
+                plain = PlainKeys(sync, lease)
+                if batch:
+                    ids = await plain.begin([plain.intent("put", PATH, WID, digest)])
+                    await plain.create(PATH, sealed, mark, *ids)
+                    await plain.end(ids, ids)
+                else:
+                    await plain.create_one(PATH, sealed, mark)
+            assert parts.sent_at >= parts.clock.now() - 5.0
+
+    asyncio.run(main())
 
 
 @bucket_only
