@@ -5,8 +5,9 @@ before each part (L7); *the digest of what was sent* is compared before the uplo
 an object never holds other bytes than its metadata says.  What a crash, a lost answer or a lost
 lease leaves of an upload is aborted: then it can never be completed, late requests included.
 
-Limits: the answer to the beginning of an upload may be lost, and then nobody knows its id.  Its
-parts are seen by nobody; a lifecycle rule of the bucket removes them.
+Limits: the answer to the beginning of an upload may be lost, and then nobody knows its id; and one
+that a store never aborts is forgotten.  Its parts are seen by nobody; a lifecycle rule of the
+bucket removes them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from swampd.domain.values import RemoteKey
 from swampd.errors import BadRequest, KeyRefused, SwampdError
 from swampd.syncing.fetching import STREAM_ABOVE, no_room
 from swampd.syncing.patience import Patience
+from swampd.waiting import passes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -41,6 +43,8 @@ MEMORY: Final = 48 * 1024 * 1024
 """So many bytes of parts are on their way at once (each part about twice)."""
 PATIENCE_S: Final = leases.lifetime_s(leases.MOST_TTL_MS)
 """So long one request of an upload waits for its store; mostly the lease lapses before."""
+ABORTS: Final = 20
+"""So often a store that answers otherwise is asked to abort an upload; then it is forgotten."""
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -174,22 +178,43 @@ class _Upload:
 
 async def abort_left(sync: Sync, *these: tuple[str, str]) -> None:
     """Abort these uploads, or all in the journal that nobody here is at work on; the rest is left
-    for the next time.  No right is needed: an upload is its sender's own, and shows nobody."""
-    parts = sync.store.parts
-    if parts is None:
-        return
+    for the next time, and what can never be aborted is forgotten.  No right is needed: an upload is
+    its sender's own, and shows nobody."""
     known = these or tuple(await sync.journal.read(_left))
-    ended: list[tuple[str, str]] = []
-    for upload, key in known:
-        if (upload, key) in sync.uploads:
-            continue
+    ended = [mark for mark in known if mark not in sync.uploads and await _abort(sync, mark)]
+    for mark in ended:
+        sync.aborts.pop(mark, None)
+    if ended:
+        await sync.journal.write(lambda tx: _end(tx, ended), durable=False)
+
+
+async def _abort(sync: Sync, mark: tuple[str, str]) -> bool:
+    """Is there nothing left to do for this upload?"""
+    (upload, key), parts = mark, sync.store.parts
+    if parts is None or not key.startswith(sync.keys.all):
+        log.warning("upload_forgotten", key=key, upload=upload, error="another_store")
+        return True
+    try:
+        await parts.abort(RemoteKey(key), upload)
+    except SwampdError as error:
+        log.warning("upload_left", key=key, error=error.code, detail=error.summary)
+        if await _is_hopeless(sync, mark, error):
+            log.warning("upload_forgotten", key=key, upload=upload, error=error.code)
+            return True
+        return False
+    return True
+
+
+async def _is_hopeless(sync: Sync, mark: tuple[str, str], error: SwampdError) -> bool:
+    """Was this asked often enough of a store that is not away, so that the answer is about the
+    upload (an id of another service, a right that is missing)?"""
+    if passes(error):
         try:
-            await parts.abort(RemoteKey(key), upload)
-        except SwampdError as error:
-            log.warning("upload_left", key=key, error=error.code, detail=error.summary)
-            continue
-        ended.append((upload, key))
-    await sync.journal.write(lambda tx: _end(tx, ended), durable=False)
+            await sync.store.head(RemoteKey(mark[1]))
+        except SwampdError:
+            return False
+    sync.aborts[mark] += 1
+    return sync.aborts[mark] >= ABORTS
 
 
 def _begin(tx: Transaction, mark: tuple[str, str]) -> None:

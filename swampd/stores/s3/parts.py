@@ -1,5 +1,5 @@
 """Writing an object in parts, through boto3: what one request does.  The order of them, the digest
-and the retries are the engine's (`syncing/sending.py`)."""
+and the retries are the engine's (`syncing/large.py`)."""
 
 from __future__ import annotations
 
