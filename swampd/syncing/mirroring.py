@@ -77,7 +77,7 @@ class Mirror:
                     raise
                 if isinstance(error, StoreDenied):
                     denied = error
-                else:
+                elif isinstance(error, LowSpace):
                     await self._note_stuck(path, error.summary)
         await self._note_denied(denied)
         return left
