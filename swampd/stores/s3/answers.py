@@ -97,7 +97,7 @@ _NOT_SENT: Final = (
 )
 _BAD_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
 """The one error of TLS that cannot come after something was sent."""
-_NO_CREDENTIALS: Final = (
+ABOUT_CREDENTIALS: Final = (
     boto_errors.NoCredentialsError,
     boto_errors.PartialCredentialsError,
     boto_errors.CredentialRetrievalError,
@@ -112,6 +112,7 @@ _NO_CREDENTIALS: Final = (
     boto_errors.RefreshWithMFAUnsupportedError,
     boto_errors.UnknownCredentialError,
 )
+"""What botocore raises when there are none: nothing was signed, hence nothing sent."""
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]+)</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
 _ERROR: Final = re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?<Error[\s>]")
@@ -150,7 +151,7 @@ def from_boto(error: Exception, *, has_body: bool = True) -> Answer:
     if isinstance(error, boto_errors.ConnectionClosedError):
         return Answer(Meaning.UNCLEAR, *_closed(error))
     meaning = Meaning.UNCLEAR
-    if isinstance(error, _NO_CREDENTIALS):
+    if isinstance(error, ABOUT_CREDENTIALS):
         meaning = Meaning.NO_CREDENTIALS
     elif isinstance(error, boto_errors.SSLError) and _BAD_CERTIFICATE in text:
         meaning = Meaning.NOT_TRUSTED

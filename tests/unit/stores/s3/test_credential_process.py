@@ -114,7 +114,7 @@ def test_nor_does_it_reach_the_log_when_they_are_renewed(
     soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     first = f"mkdir {tmp_path}/once 2>/dev/null && {prints(Expiration=soon)} && exit 0"
     chain = command(f"{first}; echo {PRINTED} >&2; echo {PRINTED}; exit 1")
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, "botocore.credentials"):
         assert "ended with status 1" in failure(chain)
     assert "Refreshing temporary credentials failed" in caplog.text
     assert PRINTED not in caplog.text
