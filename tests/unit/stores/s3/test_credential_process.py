@@ -109,12 +109,17 @@ def test_a_command_that_cannot_be_run_is_named(tmp_path: Path, line: str, why: s
 
 
 def test_nor_does_it_reach_the_log_when_they_are_renewed(
-    command: Callable[..., Chain], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    command: Callable[..., Chain],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    theirs = logging.getLogger("botocore.credentials")
+    monkeypatch.setattr(theirs, "disabled", False)  # import-linter, run by a test, disables all
     soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     first = f"mkdir {tmp_path}/once 2>/dev/null && {prints(Expiration=soon)} && exit 0"
     chain = command(f"{first}; echo {PRINTED} >&2; echo {PRINTED}; exit 1")
-    with caplog.at_level(logging.DEBUG, "botocore.credentials"):
+    with caplog.at_level(logging.DEBUG, theirs.name):
         assert "ended with status 1" in failure(chain)
     assert "Refreshing temporary credentials failed" in caplog.text
     assert PRINTED not in caplog.text
