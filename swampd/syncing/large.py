@@ -23,7 +23,7 @@ from swampd.domain import leases
 from swampd.domain.outcomes import Applied, Found, Rejected
 from swampd.domain.values import RemoteKey
 from swampd.errors import BadRequest, KeyRefused, SwampdError
-from swampd.syncing.fetching import STREAM_ABOVE, no_room
+from swampd.syncing.fetching import SMALL, STREAM_ABOVE, no_room
 from swampd.syncing.patience import Patience
 from swampd.waiting import passes
 
@@ -254,9 +254,13 @@ async def staged_body(
 
 async def _is(sync: Sync, body: bytes, entry: Entry) -> bool:
     """Are these the entry's bytes?"""
+
+    def same() -> bool:
+        return hashlib.sha256(body).hexdigest() == entry.sha256
+
     if len(body) != entry.size:
         return False
-    return await sync.threads.cpu(lambda: hashlib.sha256(body).hexdigest() == entry.sha256)
+    return same() if len(body) <= SMALL else await sync.threads.cpu(same)
 
 
 async def _is_whole(sync: Sync, key: RemoteKey, name: str, entry: Entry) -> bool:
