@@ -67,10 +67,10 @@ def test_an_upload_of_another_place_is_forgotten(tmp_path: Path, place: BucketPl
     async def main() -> None:
         async with machine(tmp_path, "a", place) as a:
             await with_an_upload(a, a.workspace.ports.keys.payload(PATH))
-            await with_an_upload(a, "beside/it")
+            await with_an_upload(a, "elsewhere/it")
             await a.workspace.desks.abort_uploads()
             assert await uploads(a) == []
-            rows = [row for row in read_log(place.log.read_bytes()) if "beside" in row.key]
+            rows = [row for row in read_log(place.log.read_bytes()) if row.key.startswith("elsewhere/")]
             assert rows == []
 
     asyncio.run(main())
