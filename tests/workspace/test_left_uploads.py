@@ -70,7 +70,9 @@ def test_an_upload_of_another_place_is_forgotten(tmp_path: Path, place: BucketPl
             await with_an_upload(a, "elsewhere/it")
             await a.workspace.desks.abort_uploads()
             assert await uploads(a) == []
-            rows = [row for row in read_log(place.log.read_bytes()) if row.key.startswith("elsewhere/")]
+            rows = [
+                row for row in read_log(place.log.read_bytes()) if row.key.startswith("elsewhere/")
+            ]
             assert rows == []
 
     asyncio.run(main())
