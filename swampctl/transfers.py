@@ -9,7 +9,7 @@ from swampctl.client import LONG_S, as_seconds, duration, error_of, request_id
 from swampctl.documents import document
 from swampctl.durations import spell
 from swampd.errors import EXIT_PARTIAL, DaemonUnreachable
-from swampd.v1 import sync_pb2
+from swampd.v1 import datastore_pb2, sync_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,6 +70,27 @@ def pull(client: Client, asked: Asked, output: Output) -> sync_pb2.PullResult:
         told = _tell_trouble(event.progress, output, told=told)
         left = event.progress.unapplied
         output.progress(f"pulling, {left} to go, {spell(as_seconds(event.progress.elapsed))}")
+    raise _no_result()
+
+
+def compact(
+    client: Client, asked: Asked, output: Output, *, dry_run: bool
+) -> datastore_pb2.CompactResult:
+    """Compact the datastore; raises what the daemon raised."""
+    request = datastore_pb2.CompactRequest(
+        request_id=request_id(),
+        workspace=asked.workspace,
+        caller=asked.caller,
+        wait=duration(asked.wait_s) if asked.wait_s is not None else None,
+        dry_run=dry_run,
+    )
+    told = ""
+    for event in client.datastore.Compact(request, timeout=LONG_S):
+        if event.HasField("result"):
+            output.end_progress()
+            return event.result
+        told = _tell_trouble(event.progress, output, told=told)
+        output.progress(f"compacting, {spell(as_seconds(event.progress.elapsed))}")
     raise _no_result()
 
 

@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[tuple[str, ...], Command]] = {
     ("cache", "path"): Command("cache_path", "print where the files are"),
     ("datastore", "setup"): Command("datastore_setup", "give a repo its datastore"),
     ("datastore", "status"): Command("datastore_status", "show the store and probe it"),
+    ("datastore", "compact"): Command("datastore_compact", "delete what no head names any more"),
     ("daemon", "start"): Command("daemon_start", "start the daemon"),
     ("daemon", "stop"): Command("daemon_stop", "stop the daemon; leases are freed"),
     ("daemon", "status"): Command("daemon_status", "show whether the daemon answers"),

@@ -182,18 +182,23 @@ def masked(path: CachePath, children: Iterable[Scope]) -> bool:
 
 
 def overflow(head: Head) -> dict[CachePath, Record]:
-    """The rows of `delta` that have to become a manifest now: all but those with an inline copy
-    when they exceed DELTA_LIMIT, else none."""
-    loose = {
+    """The rows of `delta` that have to become a manifest now: all loose ones when they exceed
+    DELTA_LIMIT, else none."""
+    rows = loose(head)
+    if len(rows) * LEAST_ROW <= DELTA_LIMIT and len(msgspec.json.encode(rows)) <= DELTA_LIMIT:
+        return {}
+    return rows
+
+
+def loose(head: Head) -> dict[CachePath, Record]:
+    """The rows of `delta` that may stand in a manifest: all but those with an inline copy."""
+    return {
         path: record
         for path, record in head.delta.items()
         if not (
             isinstance(record, Entry) and record.redo is not None and record.redo.inline is not None
         )
     }
-    if len(loose) * LEAST_ROW <= DELTA_LIMIT and len(msgspec.json.encode(loose)) <= DELTA_LIMIT:
-        return {}
-    return loose
 
 
 def may_forget(record: Record, now_ms: int) -> bool:

@@ -8,11 +8,13 @@ from typing import Final
 import msgspec
 
 from swampd.domain import scopes
+from swampd.domain.metadata import is_wid
 from swampd.domain.paths import parse_scope
 from swampd.domain.values import CachePath, Count, DatastoreId, RemoteKey, Scope, Wid
 
 SCHEMA: Final = 1
 CONTROL: Final = "_control/swampd"
+_MANIFEST: Final = ".json.gz"
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -62,11 +64,11 @@ class Keys:
 
     def manifest(self, wid: Wid) -> RemoteKey:
         """An immutable part of a head."""
-        return self._key(f"{CONTROL}/manifests/{wid}.json.gz")
+        return RemoteKey(f"{self.manifests}{wid}{_MANIFEST}")
 
     def staged(self, wid: Wid) -> RemoteKey:
         """Content that waits for its plain key."""
-        return self._key(f"{CONTROL}/staged/{wid}")
+        return RemoteKey(f"{self.stagings}{wid}")
 
     def probe(self, wid: Wid) -> RemoteKey:
         """The probe's scratch object."""
@@ -81,6 +83,29 @@ class Keys:
     def heads(self) -> RemoteKey:
         """The prefix of all heads."""
         return self._key(f"{CONTROL}/heads/")
+
+    @property
+    def manifests(self) -> RemoteKey:
+        """The prefix of all manifests."""
+        return self._key(f"{CONTROL}/manifests/")
+
+    @property
+    def stagings(self) -> RemoteKey:
+        """The prefix of all staged copies."""
+        return self._key(f"{CONTROL}/staged/")
+
+    def wid_of(self, key: RemoteKey) -> Wid | None:
+        """The wid of the manifest or staged copy whose key this is, or None for any other key."""
+        area, slash, name = key.rpartition("/")
+        if area + slash == self.manifests and name.endswith(_MANIFEST):
+            name = name.removesuffix(_MANIFEST)
+        elif area + slash != self.stagings:
+            return None
+        return Wid(name) if is_wid(name) else None
+
+    def is_control(self, key: RemoteKey) -> bool:
+        """Is it what belongs to tools (ours and others'), and no content of a path?"""
+        return key.startswith(self._key("_control/"))
 
     def scope_of(self, key: RemoteKey) -> Scope | None:
         """The scope whose lock or head this key is, or None for any other key (a hostile one)."""

@@ -146,12 +146,13 @@ class Manifests:
             f"a manifest of {len(body)} bytes could not be written", "try again", wid=wid
         )
 
-    async def fold(self, head: Head, lease: Lease) -> Folded:
-        """Make room in the delta where it is over its limit; else the head as it is."""
-        loose = heads.overflow(head)
-        if not loose:
+    async def fold(self, head: Head, lease: Lease, *, whole: bool = False) -> Folded:
+        """Make room in the delta where it is over its limit; else the head as it is.  `whole`:
+        make one manifest of all, in any case, so that what may be forgotten is."""
+        loose = heads.loose(head) if whole else heads.overflow(head)
+        if not loose and not whole:
             return Folded(head)
-        merged, kept = await self._merge(head, loose)
+        merged, kept = await self._merge(head, loose, whole=whole)
         left, dropped = await self._threads.cpu(
             lambda: _left(head, loose, merged.rows, whole=not kept, now_ms=self._clock.wall_ms())
         )
@@ -169,11 +170,14 @@ class Manifests:
         return Folded(folded, ref.wid, left, tuple(dropped))
 
     async def _merge(
-        self, head: Head, loose: dict[CachePath, Record]
+        self, head: Head, loose: dict[CachePath, Record], *, whole: bool
     ) -> tuple[_Encoded, tuple[ManifestRef, ...]]:
         """The rows of the new manifest, before some are left out, and the manifests behind it."""
         count = 0
         merged = await self._encoded(head, loose)
+        if whole:
+            rows = {**await self._rows_of(head, head.manifests), **loose}
+            return await self._encoded(head, rows), ()
         while more := heads.neighbours_to_merge(len(merged.body), head.manifests[count:]):
             count += more
             rows = {**await self._rows_of(head, head.manifests[:count]), **loose}

@@ -94,6 +94,12 @@ def pending_in(tx: Transaction, scope: Scope) -> dict[CachePath, Record]:
     return {CachePath(path): decode_record(raw) for path, raw in rows}
 
 
+def all_pending(tx: Transaction) -> dict[CachePath, Record]:
+    """The same of every scope, those without a head of their own yet as well."""
+    found = tx.execute("SELECT path, record FROM remote WHERE pending")
+    return {CachePath(path): decode_record(raw) for path, raw in found}
+
+
 def near_any(tx: Transaction, paths: Iterable[CachePath]) -> set[CachePath]:
     """Those of the paths that some head has any row above or below of: names that cannot be both
     file and directory (section 4)."""

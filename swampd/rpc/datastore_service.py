@@ -6,17 +6,23 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from swampd import upkeep
 from swampd.layouts import require_layout
 from swampd.opening import locate, shown_in_time
+from swampd.rpc.asking import asker_of
 from swampd.rpc.convert import requests
-from swampd.rpc.convert.status import verdicts
-from swampd.rpc.faults import answering
+from swampd.rpc.convert.status import compact_result, verdicts
+from swampd.rpc.faults import answering, streaming
+from swampd.rpc.progress import Working, with_progress
+from swampd.rpc.waited import Waited
 from swampd.settingup import set_up_repo
 from swampd.stores.probe import probe
 from swampd.stores.registry import open_store
 from swampd.v1 import datastore_pb2, datastore_pb2_grpc
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import grpc
 
     from swampd.answers import Answers
@@ -86,3 +92,28 @@ class DatastoreServicer(datastore_pb2_grpc.DatastoreServiceServicer):
             conditional_delete=capabilities.conditional_delete,
             server_copy=capabilities.server_copy,
         )
+
+    @streaming
+    async def Compact(
+        self,
+        request: datastore_pb2.CompactRequest,
+        _context: grpc.aio.ServicerContext[Any, Any],
+    ) -> AsyncIterator[datastore_pb2.CompactResponse]:
+        """Progress, then what was deleted."""
+        opening = Waited(self._workspaces, request)
+        async for waiting in opening.steps():
+            yield datastore_pb2.CompactResponse(progress=waiting)
+        served = opening.served
+        asker = asker_of(self._workspaces, served, request.caller, opening.left_s)
+
+        async def work() -> bytes:
+            done = await upkeep.compact(served.workspace, asker, dry_run=request.dry_run)
+            return compact_result(done, dry_run=request.dry_run).SerializeToString()
+
+        once = self._answers.once("Compact", request.request_id, work)
+        async for step in with_progress(once, self._workspaces):
+            if isinstance(step, Working):
+                yield datastore_pb2.CompactResponse(progress=opening.progress(step))
+            else:
+                result = datastore_pb2.CompactResult.FromString(step)
+                yield datastore_pb2.CompactResponse(result=result)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from swampd.opening import Located
+    from swampd.rpc.convert.requests import Waiting
     from swampd.serving import Served, Workspaces
-    from swampd.v1 import lock_pb2
 
 LEAST_S: Final = 1.0
 """Who waits at all has so much left for the locks, once the store is there."""
@@ -28,7 +28,7 @@ class Waited:
     def __init__(
         self,
         workspaces: Workspaces,
-        request: lock_pb2.AcquireRequest | sync_pb2.PushRequest | sync_pb2.PullRequest,
+        request: Waiting,
     ) -> None:
         self._workspaces = workspaces
         self._choice = requests.choice(request.workspace)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from swampd.domain import leases
+from swampd.domain import leases, scopes
 from swampd.domain.levels import Want
 from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LockBusy, LockTimeout, StoreUnavailable, SwampdError
@@ -24,6 +24,7 @@ from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import committing, ledger, local_ledger, mirroring, noting
 from swampd.syncing.asking import Asking
 from swampd.syncing.bases import Bases, check_halts
+from swampd.syncing.compacting import Compactor
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
 from swampd.syncing.large import abort_left
 from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from swampd.locking.lease import Lease
     from swampd.ports import Transaction
     from swampd.syncing.context import Sync
+    from swampd.syncing.unnamed import Compacted
 
 SETTLE_OWN_S: Final = 60.0
 """The writer settles so long after its last commit (section 4.5)."""
@@ -306,6 +308,18 @@ class Desks:
                 return await mirroring.settle(self.sync, lease)
         except (LockBusy, LockTimeout):
             return 0
+
+    async def compact(self, asking: Asking) -> Compacted:
+        """Delete what no head names (section 4).  The asker holds a lock on everything, with no
+        scope beside it.  Raises what `Compactor.run` raises."""
+
+        @asynccontextmanager
+        async def holding(scope: Scope) -> AsyncIterator[Lease]:
+            async with self._lease(scope, asking) as lease, self._desk(scope):
+                yield lease
+
+        everything = asking.leases[scopes.ALL]
+        return await Compactor(self.sync, self.bases, everything, holding).run()
 
     async def empty_trash(self, least_age_s: float) -> None:
         """What was swapped out goes after a while; written to meanwhile, it is kept (section 6)."""

@@ -257,8 +257,9 @@ def foreign_over(tx: Transaction) -> list[CachePath]:
     return found
 
 
-async def settle(sync: Sync, lease: Lease) -> int:
+async def settle(sync: Sync, lease: Lease, *, whole: bool = False) -> int:
     """Mirror what is left, then write a settlement of what is sure; how many rows it settled.
+    `whole`: write one in any case, with all manifests made into one.
 
     Under the lease of the scope; a halted one is left as it is.  Raises errors.LockLost,
     errors.StoreUnavailable, errors.Halted.
@@ -273,10 +274,10 @@ async def settle(sync: Sync, lease: Lease) -> int:
     async with lease.guarding():
         await Mirror(sync, lease).run()
     settled, staged = await sync.journal.read(lambda tx: settlements(tx, scope, {}))
-    if not settled:
+    if not settled and not whole:
         return 0
     head = heads.settled(known.head, sync.writer.stamp(lease), settled)
-    folded = await sync.manifests.fold(head, lease)
+    folded = await sync.manifests.fold(head, lease, whole=whole)
     fate = await sync.writer.write(lease, folded.head, known.token)
     if not isinstance(fate, Landed):
         return 0

@@ -22,30 +22,42 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from swampd.v1 import common_pb2 as swampd_dot_v1_dot_common__pb2
+from swampd.v1 import sync_pb2 as swampd_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19swampd/v1/datastore.proto\x12\tswampd.v1\x1a\x16swampd/v1/common.proto\"\xbd\x01\n\x0cSetupRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04repo\x18\x02 \x01(\t\x12.\n\tdirectory\x18\x03 \x01(\x0b\x32\x19.swampd.v1.DirectoryStoreH\x00\x12 \n\x02s3\x18\x04 \x01(\x0b\x32\x12.swampd.v1.S3StoreH\x00\x12\x30\n\x0b\x65nvironment\x18\x05 \x01(\x0b\x32\x1b.swampd.v1.CloudEnvironmentB\x07\n\x05store\"\x1e\n\x0e\x44irectoryStore\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x7f\n\x07S3Store\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\x1d\n\x10\x66orce_path_style\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x13\n\x11_force_path_style\"\x94\x01\n\rSetupResponse\x12\x0f\n\x07repo_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61tastore_id\x18\x02 \x01(\t\x12\x11\n\tdatastore\x18\x03 \x01(\t\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x08\x12)\n\x08verdicts\x18\x05 \x03(\x0b\x32\x17.swampd.v1.ProbeVerdict\x12\r\n\x05\x63\x61\x63he\x18\x06 \x01(\t\">\n\rStatusRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\"\xb8\x01\n\x0eStatusResponse\x12\x11\n\tdatastore\x18\x01 \x01(\t\x12\x10\n\x08named_by\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x61tastore_id\x18\x03 \x01(\t\x12)\n\x08verdicts\x18\x04 \x03(\x0b\x32\x17.swampd.v1.ProbeVerdict\x12\x0f\n\x07refused\x18\x05 \x01(\t\x12\x1a\n\x12\x63onditional_delete\x18\x06 \x01(\x08\x12\x13\n\x0bserver_copy\x18\x07 \x01(\x08\".\n\x0cProbeVerdict\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t2\x8d\x01\n\x10\x44\x61tastoreService\x12:\n\x05Setup\x12\x17.swampd.v1.SetupRequest\x1a\x18.swampd.v1.SetupResponse\x12=\n\x06Status\x12\x18.swampd.v1.StatusRequest\x1a\x19.swampd.v1.StatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19swampd/v1/datastore.proto\x12\tswampd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16swampd/v1/common.proto\x1a\x14swampd/v1/sync.proto\"\xbd\x01\n\x0cSetupRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04repo\x18\x02 \x01(\t\x12.\n\tdirectory\x18\x03 \x01(\x0b\x32\x19.swampd.v1.DirectoryStoreH\x00\x12 \n\x02s3\x18\x04 \x01(\x0b\x32\x12.swampd.v1.S3StoreH\x00\x12\x30\n\x0b\x65nvironment\x18\x05 \x01(\x0b\x32\x1b.swampd.v1.CloudEnvironmentB\x07\n\x05store\"\x1e\n\x0e\x44irectoryStore\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x7f\n\x07S3Store\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x04 \x01(\t\x12\x1d\n\x10\x66orce_path_style\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x13\n\x11_force_path_style\"\x94\x01\n\rSetupResponse\x12\x0f\n\x07repo_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x61tastore_id\x18\x02 \x01(\t\x12\x11\n\tdatastore\x18\x03 \x01(\t\x12\x0f\n\x07\x63reated\x18\x04 \x01(\x08\x12)\n\x08verdicts\x18\x05 \x03(\x0b\x32\x17.swampd.v1.ProbeVerdict\x12\r\n\x05\x63\x61\x63he\x18\x06 \x01(\t\">\n\rStatusRequest\x12-\n\tworkspace\x18\x01 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\"\xb8\x01\n\x0eStatusResponse\x12\x11\n\tdatastore\x18\x01 \x01(\t\x12\x10\n\x08named_by\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x61tastore_id\x18\x03 \x01(\t\x12)\n\x08verdicts\x18\x04 \x03(\x0b\x32\x17.swampd.v1.ProbeVerdict\x12\x0f\n\x07refused\x18\x05 \x01(\t\x12\x1a\n\x12\x63onditional_delete\x18\x06 \x01(\x08\x12\x13\n\x0bserver_copy\x18\x07 \x01(\x08\"\xb0\x01\n\x0e\x43ompactRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\tworkspace\x18\x02 \x01(\x0b\x32\x1a.swampd.v1.WorkspaceChoice\x12!\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x11.swampd.v1.Caller\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"o\n\x0f\x43ompactResponse\x12\'\n\x08progress\x18\x01 \x01(\x0b\x32\x13.swampd.v1.ProgressH\x00\x12*\n\x06result\x18\x02 \x01(\x0b\x32\x18.swampd.v1.CompactResultH\x00\x42\x07\n\x05\x65vent\"\xe7\x01\n\rCompactResult\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x0f\n\x07orphans\x18\x02 \x01(\x03\x12\x0e\n\x06staged\x18\x03 \x01(\x03\x12\x11\n\tmanifests\x18\x04 \x01(\x03\x12\x12\n\ntombstones\x18\x05 \x01(\x03\x12\r\n\x05\x62ytes\x18\x06 \x01(\x03\x12\x0f\n\x07\x66oreign\x18\x07 \x01(\x03\x12\x30\n\x04left\x18\x08 \x03(\x0b\x32\".swampd.v1.CompactResult.LeftEntry\x1a+\n\tLeftEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\".\n\x0cProbeVerdict\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07verdict\x18\x02 \x01(\t2\xd1\x01\n\x10\x44\x61tastoreService\x12:\n\x05Setup\x12\x17.swampd.v1.SetupRequest\x1a\x18.swampd.v1.SetupResponse\x12=\n\x06Status\x12\x18.swampd.v1.StatusRequest\x1a\x19.swampd.v1.StatusResponse\x12\x42\n\x07\x43ompact\x12\x19.swampd.v1.CompactRequest\x1a\x1a.swampd.v1.CompactResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swampd.v1.datastore_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SETUPREQUEST']._serialized_start=65
-  _globals['_SETUPREQUEST']._serialized_end=254
-  _globals['_DIRECTORYSTORE']._serialized_start=256
-  _globals['_DIRECTORYSTORE']._serialized_end=286
-  _globals['_S3STORE']._serialized_start=288
-  _globals['_S3STORE']._serialized_end=415
-  _globals['_SETUPRESPONSE']._serialized_start=418
-  _globals['_SETUPRESPONSE']._serialized_end=566
-  _globals['_STATUSREQUEST']._serialized_start=568
-  _globals['_STATUSREQUEST']._serialized_end=630
-  _globals['_STATUSRESPONSE']._serialized_start=633
-  _globals['_STATUSRESPONSE']._serialized_end=817
-  _globals['_PROBEVERDICT']._serialized_start=819
-  _globals['_PROBEVERDICT']._serialized_end=865
-  _globals['_DATASTORESERVICE']._serialized_start=868
-  _globals['_DATASTORESERVICE']._serialized_end=1009
+  _globals['_COMPACTRESULT_LEFTENTRY']._loaded_options = None
+  _globals['_COMPACTRESULT_LEFTENTRY']._serialized_options = b'8\001'
+  _globals['_SETUPREQUEST']._serialized_start=119
+  _globals['_SETUPREQUEST']._serialized_end=308
+  _globals['_DIRECTORYSTORE']._serialized_start=310
+  _globals['_DIRECTORYSTORE']._serialized_end=340
+  _globals['_S3STORE']._serialized_start=342
+  _globals['_S3STORE']._serialized_end=469
+  _globals['_SETUPRESPONSE']._serialized_start=472
+  _globals['_SETUPRESPONSE']._serialized_end=620
+  _globals['_STATUSREQUEST']._serialized_start=622
+  _globals['_STATUSREQUEST']._serialized_end=684
+  _globals['_STATUSRESPONSE']._serialized_start=687
+  _globals['_STATUSRESPONSE']._serialized_end=871
+  _globals['_COMPACTREQUEST']._serialized_start=874
+  _globals['_COMPACTREQUEST']._serialized_end=1050
+  _globals['_COMPACTRESPONSE']._serialized_start=1052
+  _globals['_COMPACTRESPONSE']._serialized_end=1163
+  _globals['_COMPACTRESULT']._serialized_start=1166
+  _globals['_COMPACTRESULT']._serialized_end=1397
+  _globals['_COMPACTRESULT_LEFTENTRY']._serialized_start=1354
+  _globals['_COMPACTRESULT_LEFTENTRY']._serialized_end=1397
+  _globals['_PROBEVERDICT']._serialized_start=1399
+  _globals['_PROBEVERDICT']._serialized_end=1445
+  _globals['_DATASTORESERVICE']._serialized_start=1448
+  _globals['_DATASTORESERVICE']._serialized_end=1657
 # @@protoc_insertion_point(module_scope)

@@ -44,6 +44,11 @@ class DatastoreServiceStub:
                 request_serializer=swampd_dot_v1_dot_datastore__pb2.StatusRequest.SerializeToString,
                 response_deserializer=swampd_dot_v1_dot_datastore__pb2.StatusResponse.FromString,
                 _registered_method=True)
+        self.Compact = channel.unary_stream(
+                '/swampd.v1.DatastoreService/Compact',
+                request_serializer=swampd_dot_v1_dot_datastore__pb2.CompactRequest.SerializeToString,
+                response_deserializer=swampd_dot_v1_dot_datastore__pb2.CompactResponse.FromString,
+                _registered_method=True)
 
 
 class DatastoreServiceServicer:
@@ -63,6 +68,13 @@ class DatastoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Compact(self, request, context):
+        """Delete what no head names, under a lock on everything: progress, then one result.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DatastoreServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +87,11 @@ def add_DatastoreServiceServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=swampd_dot_v1_dot_datastore__pb2.StatusRequest.FromString,
                     response_serializer=swampd_dot_v1_dot_datastore__pb2.StatusResponse.SerializeToString,
+            ),
+            'Compact': grpc.unary_stream_rpc_method_handler(
+                    servicer.Compact,
+                    request_deserializer=swampd_dot_v1_dot_datastore__pb2.CompactRequest.FromString,
+                    response_serializer=swampd_dot_v1_dot_datastore__pb2.CompactResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +148,33 @@ class DatastoreService:
             '/swampd.v1.DatastoreService/Status',
             swampd_dot_v1_dot_datastore__pb2.StatusRequest.SerializeToString,
             swampd_dot_v1_dot_datastore__pb2.StatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swampd.v1.DatastoreService/Compact',
+            swampd_dot_v1_dot_datastore__pb2.CompactRequest.SerializeToString,
+            swampd_dot_v1_dot_datastore__pb2.CompactResponse.FromString,
             options,
             channel_credentials,
             insecure,

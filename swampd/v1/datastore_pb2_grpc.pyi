@@ -35,6 +35,8 @@ class DatastoreServiceStub:
     """Probe a store, create or join its layout, and write it into `.swamp.yaml`."""
     Status: _grpc.UnaryUnaryMultiCallable[_datastore_pb2.StatusRequest, _datastore_pb2.StatusResponse]
     """What a repo's store is, and whether it keeps what the protocol rests on."""
+    Compact: _grpc.UnaryStreamMultiCallable[_datastore_pb2.CompactRequest, _datastore_pb2.CompactResponse]
+    """Delete what no head names, under a lock on everything: progress, then one result."""
 
 @_typing.type_check_only
 class DatastoreServiceAsyncStub(DatastoreServiceStub):
@@ -43,6 +45,8 @@ class DatastoreServiceAsyncStub(DatastoreServiceStub):
     """Probe a store, create or join its layout, and write it into `.swamp.yaml`."""
     Status: _aio.UnaryUnaryMultiCallable[_datastore_pb2.StatusRequest, _datastore_pb2.StatusResponse]  # type: ignore[assignment]
     """What a repo's store is, and whether it keeps what the protocol rests on."""
+    Compact: _aio.UnaryStreamMultiCallable[_datastore_pb2.CompactRequest, _datastore_pb2.CompactResponse]  # type: ignore[assignment]
+    """Delete what no head names, under a lock on everything: progress, then one result."""
 
 class DatastoreServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -60,5 +64,13 @@ class DatastoreServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_datastore_pb2.StatusResponse, _abc.Awaitable[_datastore_pb2.StatusResponse]]:
         """What a repo's store is, and whether it keeps what the protocol rests on."""
+
+    @_abc_1.abstractmethod
+    def Compact(
+        self,
+        request: _datastore_pb2.CompactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_datastore_pb2.CompactResponse], _abc.AsyncIterator[_datastore_pb2.CompactResponse]]:
+        """Delete what no head names, under a lock on everything: progress, then one result."""
 
 def add_DatastoreServiceServicer_to_server(servicer: DatastoreServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

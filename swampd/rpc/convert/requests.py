@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
     from swampd.v1 import datastore_pb2, lock_pb2
 
+    Waiting = (
+        lock_pb2.AcquireRequest
+        | sync_pb2.PushRequest
+        | sync_pb2.PullRequest
+        | datastore_pb2.CompactRequest
+    )
 
 DEFAULT_WAIT_S: Final = 60.0
 SESSION: Final = "session"
@@ -116,9 +122,7 @@ def seconds(message: Duration) -> float:
     return found
 
 
-def wait_s(
-    request: lock_pb2.AcquireRequest | sync_pb2.PushRequest | sync_pb2.PullRequest,
-) -> float:
+def wait_s(request: Waiting) -> float:
     """How long the request waits for locks."""
     return seconds(request.wait) if request.HasField("wait") else DEFAULT_WAIT_S
 

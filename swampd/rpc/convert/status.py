@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from swampd.reporting import Report, ScopeReport
     from swampd.serving import Served
     from swampd.stores.probe import ProbeReport
+    from swampd.syncing.unnamed import Compacted
 
 
 def located_status(located: Located) -> status_pb2.WorkspaceStatus:
@@ -110,3 +111,17 @@ def verdicts(report: ProbeReport) -> list[datastore_pb2.ProbeVerdict]:
         datastore_pb2.ProbeVerdict(check=check.value, verdict=verdict.value)
         for check, verdict in report.verdicts.items()
     ]
+
+
+def compact_result(done: Compacted, *, dry_run: bool) -> datastore_pb2.CompactResult:
+    """What a compaction deleted, or would delete."""
+    return datastore_pb2.CompactResult(
+        dry_run=dry_run,
+        orphans=done.orphans,
+        staged=done.staged,
+        manifests=done.manifests,
+        tombstones=done.tombstones,
+        bytes=done.size,
+        foreign=done.foreign,
+        left={str(scope): why for scope, why in done.left.items()},
+    )
