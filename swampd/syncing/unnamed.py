@@ -13,7 +13,7 @@ from swampd.domain import heads, scopes
 from swampd.domain.entries import Entry, Tombstone
 from swampd.domain.metadata import read_mark
 from swampd.domain.outcomes import Found
-from swampd.domain.paths import PathProblem, parse_cache_path
+from swampd.domain.paths import PathProblem, never_synced, parse_cache_path
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.syncing import ledger
@@ -107,7 +107,10 @@ def _sort_in(sync: Sync, listed: Listing, one: Object) -> None:
         if scope is not None and scope != scopes.ALL:
             listed.locked.add(scope)
         return
-    path = parse_cache_path(keys.path_of(one.key) or "", prefix_bytes=keys.prefix_bytes)
+    spelt = keys.path_of(one.key) or ""
+    path = parse_cache_path(spelt, prefix_bytes=keys.prefix_bytes)
+    if never_synced(spelt):
+        return
     if isinstance(path, PathProblem):
         listed.strange += 1
     else:

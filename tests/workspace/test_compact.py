@@ -81,6 +81,7 @@ def test_what_no_head_names_goes_and_all_else_stays(tmp_path: Path, place: Place
             await plant_control(a)
             place.write_foreign("data/foreign", b"somebody's")
             place.write_foreign("_control/other/thing", b"somebody's")
+            place.write_foreign("_index/of-another-tool", b"somebody's")
             before = await compact(a, dry_run=True)
             assert place.find("data/orphan") is not None
             done = await compact(a)
@@ -90,7 +91,7 @@ def test_what_no_head_names_goes_and_all_else_stays(tmp_path: Path, place: Place
             assert done.left == before.left == {}
             assert done.size == before.size
             assert sorted(place.plain_keys()) == [
-                *("data/foreign", "data/x/f", "data/x/g", "top.txt"),
+                *("_index/of-another-tool", "data/foreign", "data/x/f", "data/x/g", "top.txt"),
             ]
             assert place.find(f"{STAGED}{'b' * 32}") is None
             assert place.find(f"{MANIFESTS}{'c' * 32}.json.gz") is None
