@@ -6,11 +6,16 @@ import argparse
 import faulthandler
 import gc
 import os
+import resource
 import sys
+from contextlib import suppress
+from typing import Final
 
 from swampd import __version__
 from swampd.errors import SwampdError
 from swampd.instance import claim
+
+MOST_FILES: Final = 65_536
 
 
 def main() -> int:
@@ -24,6 +29,7 @@ def main() -> int:
     os.umask(0o077)
     faulthandler.enable()
     sys.setswitchinterval(0.0005)
+    _take_descriptors()
     try:
         instance = claim(os.environ)
         from swampd.daemon import serve  # noqa: PLC0415 - heavy; a second daemon never gets here
@@ -35,6 +41,14 @@ def main() -> int:
         if error.hint:
             sys.stderr.write(f"hint: {error.hint}\n")
         return error.meaning.exit_code
+
+
+def _take_descriptors() -> None:
+    """As many open files as this process may have: connections and watched repos each take one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ somebody who keeps it from pushing.
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +55,11 @@ FIND_OUT_S: Final = 30.0
 READS: Final = 3
 """So often a pull reads the head again because the store refused what the last one named."""
 SETTLE_WAIT_S: Final = leases.patience_s(leases.DEFAULT_TTL_MS) + 2 * leases.LONGEST_POLL_S
+_NO_MORE_FILES: Final = (errno.EMFILE, errno.ENFILE)
+MORE_FILES: Final = (
+    "let the daemon have more open files (`ulimit -n` where it is started, or LimitNOFILE= in its"
+    " unit), restart it, and run this again: nothing is lost"
+)
 log = structlog.get_logger()
 
 
@@ -66,7 +72,7 @@ def _working_in_the_cache(scope: Scope) -> Iterator[None]:
     except OSError as error:
         raise Halted(
             f"{scope}: the cache cannot be worked in now: {error}",
-            Halt.CACHE_MISSING.way_out,
+            MORE_FILES if error.errno in _NO_MORE_FILES else Halt.CACHE_MISSING.way_out,
             scope=scope,
             halt=Halt.CACHE_MISSING.value,
         ) from error

@@ -20,6 +20,7 @@ Limits: a token is the ETag, which comes back when the bytes do; versions of a b
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
@@ -58,6 +59,8 @@ T = TypeVar("T")
 
 THREADS: Final = 64
 """More side by side gain nothing in one process."""
+OTHER_FILES: Final = 64
+"""Open files that are not for connections."""
 LEAST_DECIDING: Final = 4
 """However few contents are to be moved at once, so many locks and heads may be."""
 FEW_BYTES: Final = 256 * 1024
@@ -77,7 +80,8 @@ class S3Store:
         self._exact = tuple(
             f"{settings.prefix}/{area}" if settings.prefix else area for area in _EXACT
         )
-        threads = min(THREADS, max(settings.pull_concurrency, settings.push_concurrency))
+        wanted = max(settings.pull_concurrency, settings.push_concurrency)
+        threads = min(THREADS, wanted, _affordable())
         deciding = max(threads, LEAST_DECIDING)
         self._faults = faults
         self._threads = threads
@@ -287,6 +291,13 @@ class S3Store:
             self._chain.frozen()
         except FAILURES as error:
             raise self._faults.error(from_boto(error), Action.WRITE, key) from error
+
+
+def _affordable() -> int:
+    """So many threads at most, or their connections (one of each library) would take the open files
+    that the journal and the cache need."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, (soft - OTHER_FILES) // 4) if soft != resource.RLIM_INFINITY else THREADS
 
 
 class InParts:
