@@ -17,6 +17,7 @@ import structlog
 from swampd.domain import leases, scopes
 from swampd.domain.levels import Want
 from swampd.domain.paths import PathProblem, parse_scope
+from swampd.domain.sizes import SIZES, Sizes
 from swampd.errors import BadRequest, SwampdError
 from swampd.indexing.declaring import DeclaredMeanwhile
 from swampd.indexing.manifests import Manifests
@@ -68,6 +69,7 @@ class Ports:
     clock: Clock
     rng: Rng
     threads: Threads
+    sizes: Sizes = SIZES
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Workspace:
             self.manifests,
             pace,
             name,
+            ports.sizes,
         )
         self.desks = Desks(sync, self.keeper, least_free)
         self.holds = Holds(journal)

@@ -21,6 +21,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, Final, Protocol
 
 from swampd.cache.stamps import stamp_of
+from swampd.domain.sizes import SIZES
 from swampd.domain.values import Sha256
 from swampd.ports import FileRead, ReadProblem, SealedFile
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from swampd.ports import Sink
 
-LARGE: Final = 16 * 1024 * 1024
+LARGE: Final = SIZES.stream_above
 """Longer bodies are copied to disk, not held in memory (bytes)."""
 
 _CHUNK: Final = 1024 * 1024

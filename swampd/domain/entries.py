@@ -10,8 +10,6 @@ import msgspec
 
 from swampd.domain.values import Content, Count, Seq, Sha256, Time, Token, Wid
 
-INLINE_LIMIT = 4 * 1024
-"""A content of at most so many bytes may travel inside the head."""
 INLINE_TOTAL = 64 * 1024
 """All inline contents of one head together, in bytes."""
 

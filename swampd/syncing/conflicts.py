@@ -28,12 +28,14 @@ from swampd.syncing.survey import look_at
 
 if TYPE_CHECKING:
     from swampd.domain.values import Scope
-    from swampd.ports import Transaction
+    from swampd.ports import Body, FileTree, Transaction
     from swampd.syncing.bases import Bases
     from swampd.syncing.context import Sync
 
 NAME_BYTES: Final = 200
 """So much of a name is kept in a second one made of it."""
+CHUNK: Final = 8 * 1024 * 1024
+"""A large conflict copy is copied so many bytes at a time."""
 NO_STAMP = Stamp(0, 0, -1, 0, 0, x=False)
 """The stamp of no file: whatever is there differs from it."""
 log = structlog.get_logger()
@@ -166,8 +168,7 @@ class Resolver:
         copy = conflict.copy
         if copy is None:
             return
-        read = await self._sync.threads.io(lambda: self._sync.tree.read_conflict(copy))
-        if isinstance(read, FileRead):
+        if await self._sync.threads.io(lambda: self._can_be_read(copy)):
             return
         path = conflict.path
 
@@ -181,6 +182,12 @@ class Resolver:
             "pull again: it is fetched anew, then decide",
             path=path,
         )
+
+    def _can_be_read(self, copy: str) -> bool:
+        read = self._sync.tree.read_conflict(copy)
+        if isinstance(read, FileRead) and isinstance(read.body, SealedFile):
+            self._sync.tree.drop_sealed(read.body)
+        return isinstance(read, FileRead)
 
     async def _decide(self, conflict: Conflict, side: Side) -> None:
         """Ours: it is an edit of theirs, as it was shown (a newer one conflicts again).  Theirs:
@@ -222,9 +229,7 @@ class Resolver:
             read = tree.read_conflict(copy)
             if not isinstance(read, FileRead) or read.body is None:
                 raise BadRequest(f"the conflict copy {copy} cannot be read", "use --ours")
-            with tree.write_tmp(name, x=read.stamp.x) as sink:
-                for chunk in _chunks(read.body):
-                    sink(chunk)
+            _copy(tree, read.body, name, x=read.stamp.x)
             tree.finish_tmp(name, read.stamp.mtime_ns)
             tree.sync()
             if tree.place_new(name, target) is None:
@@ -246,7 +251,15 @@ class Resolver:
             await self._sync.journal.write(lambda tx: local_ledger.note_trash(tx, trashed))
 
 
-def _chunks(body: bytes | SealedFile) -> list[bytes]:
-    if isinstance(body, bytes):
-        return [body]
-    raise BadRequest("the conflict copy is too large to be placed", "copy it by hand")
+def _copy(tree: FileTree, body: Body, name: str, *, x: bool) -> None:
+    """Write a body to `tmp/<name>`; a sealed one is done with then."""
+    try:
+        with tree.write_tmp(name, x=x) as sink:
+            if isinstance(body, bytes):
+                sink(body)
+            else:
+                for start in range(0, body.size, CHUNK):
+                    sink(tree.sealed_part(body, start, CHUNK))
+    finally:
+        if isinstance(body, SealedFile):
+            tree.drop_sealed(body)

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from swampd.domain.sizes import SIZES, Sizes
+
 if TYPE_CHECKING:
     from swampd.domain.layout import Keys
     from swampd.indexing.manifests import Manifests
@@ -32,6 +34,7 @@ class Sync:
     pace: Pace
     workspace: str
     """Names this cache in its marker."""
+    sizes: Sizes = SIZES
     uploads: set[tuple[str, str]] = field(default_factory=set, compare=False)
     """Objects that are being sent in parts now: the uploads' ids, and their keys."""
     aborts: Counter[tuple[str, str]] = field(default_factory=Counter, compare=False)

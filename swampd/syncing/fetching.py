@@ -33,14 +33,10 @@ if TYPE_CHECKING:
 POINTER_BYTES: Final = 256
 PATIENCE_S: Final = 30.0
 """So long downloads wait for a store that went away in the middle of them."""
-SMALL: Final = 64 * 1024
-"""Contents of at most so many bytes are asked for many at once,"""
 AT_ONCE: Final = 256
-"""and so many of them."""
+"""So many small contents are asked for at once."""
 BODIES_AT_ONCE: Final = 64 * 1024 * 1024
 """So many bytes of contents are in memory at once."""
-STREAM_ABOVE: Final = 16 * 1024 * 1024
-"""Contents of more bytes are never held in memory."""
 TOGETHER: Final = 32
 TOGETHER_BYTES: Final = 1024 * 1024
 """So many contents, or so many bytes of them, are written in one go."""
@@ -85,17 +81,17 @@ async def fetch(
         if full:
             return
         try:
-            async with memory.hold(min(entries[path].size, STREAM_ABOVE)):
+            async with memory.hold(min(entries[path].size, sync.sizes.stream_above)):
                 await waiting.through(lambda: _fetch_one(sync, path, entries[path], landing))
         except (StoreUnavailable, StoreDenied, KeyRefused) as error:
             result.failed[path] = error.summary
         except LowSpace as error:
             full.append(error)
 
-    small = [path for path, entry in entries.items() if _is_small(entry)]
+    small = [path for path, entry in entries.items() if _is_small(sync, entry)]
     try:
         left = await _fetch_small(sync, small, entries, landing)
-        rest = [path for path, entry in entries.items() if not _is_small(entry)]
+        rest = [path for path, entry in entries.items() if not _is_small(sync, entry)]
         await for_each([*left, *rest], one, sync.store.capabilities.side_by_side)
         await landing.write()
     except LowSpace as error:
@@ -112,10 +108,10 @@ def _drop(sync: Sync, names: Iterable[str]) -> None:
         sync.tree.drop_tmp(name)
 
 
-def _is_small(entry: Entry) -> bool:
+def _is_small(sync: Sync, entry: Entry) -> bool:
     """Is it one of those that are asked for many at once?"""
     inline = entry.redo is not None and entry.redo.inline is not None
-    return entry.size <= SMALL and not inline
+    return entry.size <= sync.sizes.together and not inline
 
 
 def _wanted(sync: Sync, path: CachePath, entry: Entry) -> Wanted:
@@ -151,7 +147,7 @@ async def _fetch_one(sync: Sync, path: CachePath, entry: Entry, landing: _Landin
         await landing.take(path, entry, redo.inline)
         return
     wanted = _wanted(sync, path, entry)
-    if entry.size > STREAM_ABOVE:
+    if entry.size > sync.sizes.stream_above:
         await _stream(sync, wanted.key, wanted.if_token, (path, entry), landing.result)
         return
     found = await sync.store.get(wanted.key, if_token=wanted.if_token)

@@ -23,7 +23,7 @@ from swampd.domain import leases
 from swampd.domain.outcomes import Applied, Found, Rejected
 from swampd.domain.values import RemoteKey
 from swampd.errors import BadRequest, KeyRefused, SwampdError
-from swampd.syncing.fetching import SMALL, STREAM_ABOVE, no_room
+from swampd.syncing.fetching import no_room
 from swampd.syncing.patience import Patience
 from swampd.waiting import passes
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from swampd.ports import Body, PartStore, SealedFile, Transaction
     from swampd.syncing.context import Sync
 
-PART: Final = 8 * 1024 * 1024
 MOST_PARTS: Final = 10_000
 """A service takes no more parts of one object; a larger one has larger parts."""
 MEMORY: Final = 48 * 1024 * 1024
@@ -145,7 +144,7 @@ class _Upload:
 
     async def _send_parts(self, upload: str, body: SealedFile) -> list[str]:
         """Read in order, send side by side; what each part is called."""
-        size = max(PART, -(-body.size // MOST_PARTS))
+        size = max(self._sync.sizes.part, -(-body.size // MOST_PARTS))
         gate = asyncio.Semaphore(max(1, MEMORY // (2 * size)))
         sent: dict[int, str] = {}
 
@@ -236,7 +235,7 @@ async def staged_body(
     """The bytes of a staged copy, in memory or, if they are many, in a sealed file that is removed
     after the block; None where the copy is not there whole.  Raises errors.LowSpace."""
     key = sync.keys.staged(wid)
-    if entry.size <= STREAM_ABOVE:
+    if entry.size <= sync.sizes.stream_above:
         found = await sync.store.get(key)
         whole = isinstance(found, Found) and await _is(sync, found.body, entry)
         yield found.body if whole and isinstance(found, Found) else None
@@ -260,7 +259,7 @@ async def _is(sync: Sync, body: bytes, entry: Entry) -> bool:
 
     if len(body) != entry.size:
         return False
-    return same() if len(body) <= SMALL else await sync.threads.cpu(same)
+    return same() if len(body) <= sync.sizes.together else await sync.threads.cpu(same)
 
 
 async def _is_whole(sync: Sync, key: RemoteKey, name: str, entry: Entry) -> bool:

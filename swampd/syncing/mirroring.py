@@ -22,7 +22,6 @@ from swampd.locking.cas import Landed
 from swampd.syncing import large, ledger, local_ledger, noting
 from swampd.syncing.committing import drop_staged, settlements
 from swampd.syncing.conflicts import ConflictKeeper
-from swampd.syncing.fetching import STREAM_ABOVE
 from swampd.syncing.ledger import Mirrored
 from swampd.syncing.requests import PlainKeys
 from swampd.syncing.scoping import scope_of
@@ -179,7 +178,7 @@ class Mirror:
     def _copies(self, entry: Entry) -> bool:
         """Is its staged copy so large that the store had better copy it by itself?"""
         staged = entry.redo is not None and entry.redo.staged is not None
-        large = entry.size > STREAM_ABOVE
+        large = entry.size > self._sync.sizes.stream_above
         return staged and large and self._sync.store.capabilities.server_copy
 
     async def _send(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swampd.domain.pointers import NAME, is_pointer, pointer_target
+from swampd.domain.pointers import NAME, POINTER_LIMIT, is_pointer, pointer_target
 from swampd.domain.values import CachePath
-from swampd.ports import FileRead
+from swampd.ports import FileRead, SealedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,10 +42,13 @@ def _near(path: CachePath) -> Iterator[CachePath]:
 
 def _target(tree: FileTree, pointer: CachePath) -> CachePath | None:
     try:
-        if tree.stat(pointer) is None:
-            return None
+        seen = tree.stat(pointer)
     except OSError:
+        return None
+    if seen is None or seen.stamp is None or seen.stamp.size > POINTER_LIMIT:
         return None
     read = tree.read(pointer, keep=True)
     body = read.body if isinstance(read, FileRead) else None
+    if isinstance(body, SealedFile):  # it has just grown
+        tree.drop_sealed(body)
     return pointer_target(pointer, body) if isinstance(body, bytes) else None

@@ -18,16 +18,16 @@ import msgspec
 import structlog
 
 from swampd.domain import leases
-from swampd.domain.entries import INLINE_LIMIT, INLINE_TOTAL, Entry, Record, Redo
+from swampd.domain.entries import INLINE_TOTAL, Entry, Record, Redo
 from swampd.domain.metadata import PayloadMark
 from swampd.domain.outcomes import Applied, Found, Missing, Rejected, Unknown
 from swampd.domain.states import ConflictKind, PathState
 from swampd.domain.values import CachePath, Token, Wid
 from swampd.errors import KeyRefused, StoreUnavailable, SwampdError
 from swampd.indexing import rows
-from swampd.ports import Body, FileRead, ReadProblem
+from swampd.ports import Body, FileRead, ReadProblem, SealedFile
 from swampd.syncing import large, ledger
-from swampd.syncing.fetching import BODIES_AT_ONCE, STREAM_ABOVE
+from swampd.syncing.fetching import BODIES_AT_ONCE
 from swampd.syncing.patience import Patience
 from swampd.syncing.requests import Fresh, Plain, PlainKeys
 from swampd.syncing.sent import Sent, all_sent
@@ -35,7 +35,7 @@ from swampd.syncing.survey import LocalFile, local_file
 from swampd.waiting import Room, asked_s, for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from swampd.domain.outcomes import WriteOutcome
     from swampd.locking.lease import Lease
@@ -46,9 +46,6 @@ BATCH: Final = 256
 """So many intents are journalled in one transaction."""
 BATCHES: Final = 2
 """While one is sent, the next is journalled and read."""
-SMALL: Final = 64 * 1024
-"""Files of at most so many bytes are read a batch at a time, before the first of them is sent; a
-larger one when its turn comes."""
 SENDINGS: Final = 4
 """So often one object is sent when the answers are unclear."""
 READS: Final = 3
@@ -152,17 +149,19 @@ class Uploader:
         )
         of = {item.path: i for item, i in zip(fresh, ids, strict=True)}
         answered: set[int] = set()
+        sizes = self._sync.sizes
 
         async def one(item: _Item) -> None:
             intent = of.get(item.path)
-            async with self._memory.hold(min(item.file.content.size, STREAM_ABOVE)):
+            async with self._memory.hold(min(item.file.content.size, sizes.stream_above)):
                 done = await self._send_item(item, intent)
             if done and intent is not None:
                 answered.add(intent)
 
-        small = [item for item in items if item.file.content.size <= SMALL]
+        # These are read before the first of them is sent; a larger one when its turn comes.
+        small = [item for item in items if item.file.content.size <= sizes.together]
         try:
-            self._ahead |= await self._sync.threads.io(lambda: self._read_now(small))
+            self._ahead |= await self._read_some(small)
             answered |= await self._send_together([i for i in small if i.fresh], of)
             rest = [item for item in items if of.get(item.path) not in answered]
             await for_each(rest, one, self._sync.store.capabilities.side_by_side)
@@ -205,8 +204,8 @@ class Uploader:
         try:
             return await self._send_read(item, body, file, intent)
         finally:
-            if not isinstance(body, bytes):
-                await self._sync.threads.io(lambda: self._sync.tree.drop_sealed(body))
+            if isinstance(body, SealedFile):
+                await self._sync.threads.io(lambda: self._drop_sealed((body,)))
 
     async def _send_read(
         self, item: _Item, body: Body, file: LocalFile, intent: int | None
@@ -239,7 +238,7 @@ class Uploader:
         while True:
             tries += 1
             if read is None:
-                read = (await self._sync.threads.io(lambda: self._read_now([item])))[item.path]
+                read = (await self._read_some([item]))[item.path]
             if not isinstance(read, ReadProblem):
                 body, file = read
                 if body is not None:
@@ -255,19 +254,34 @@ class Uploader:
         self._result.held[item.path] = PathState.UNREADABLE if unreadable else PathState.BUSY
         return None
 
-    def _read_now(self, items: list[_Item]) -> dict[CachePath, _Read]:
+    async def _read_some(self, items: list[_Item]) -> dict[CachePath, _Read]:
+        """Read these.  What is sealed of them and handed to nobody is removed."""
+        found: dict[CachePath, _Read] = {}
+        try:
+            await self._sync.threads.io(lambda: self._read_now(items, found))
+        except BaseException:
+            sealed = [read[0] for read in found.values() if isinstance(read, tuple)]
+            await self._sync.threads.io(lambda: self._drop_sealed(sealed))
+            raise
+        return found
+
+    def _drop_sealed(self, bodies: Iterable[Body | None]) -> None:
+        for body in bodies:
+            if isinstance(body, SealedFile):
+                self._sync.tree.drop_sealed(body)
+
+    def _read_now(self, items: list[_Item], found: dict[CachePath, _Read]) -> None:
         """Read these; the bytes of one that is not what the plan saw are not kept."""
         now_ns = self._sync.tree.now_ns()
-        found: dict[CachePath, _Read] = {}
         reads = self._sync.tree.read_each((item.path for item in items), keep=True)
         for item, read in zip(items, reads, strict=True):
             if isinstance(read, FileRead):
                 file = local_file(read, now_ns)
                 same = file.content == item.file.content
                 found[item.path] = (read.body if same else None), file
+                self._drop_sealed(() if same else (read.body,))
             else:
                 found[item.path] = read
-        return found
 
     # --- a fresh path -------------------------------------------------------------------------
 
@@ -344,7 +358,7 @@ class Uploader:
         """Keep the content in the head or staged until the plain key may be brought up."""
         expected = token if token is not None else item.expected
         size = file.content.size
-        if isinstance(body, bytes) and size <= INLINE_LIMIT and size <= self._room:
+        if isinstance(body, bytes) and size <= self._sync.sizes.inline and size <= self._room:
             self._room -= size
             self._done(item, file, item.wid, expected, Redo(inline=body))
             return

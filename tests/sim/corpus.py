@@ -50,6 +50,8 @@ AIMED = {
     "own_paths": (10018, 30018, 30037),
     "outages": (10016, 30013, 30031, 30039, 30055, 60009, 60021),
     "deaths": (30002, 30011, 30039, 30066),
+    "large": (20006, 20007, 20012),
 }
 """The same of the workloads that aim: a commit of a parent whose paths were declared as a child's
-before its answer came, a file that was placed just before a crash and taken for the user's."""
+before its answer came, a file that was placed just before a crash and taken for the user's; sealed
+copies that nobody removed."""

@@ -90,12 +90,13 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
 
 
 async def _main(seed: int, load: Workload, result: Result, holder: list[World]) -> None:
-    nodes = random.Random(seed).choice((2, 2, 2, 3))
+    nodes = random.Random(seed).choice(load.nodes)
     world = World(
         seed,
         nodes,
         conditional_delete=load.conditional_delete,
         write_interval_s=load.write_interval_s,
+        large=load.is_large(seed),
     )
     holder.append(world)
     history, findings, log = History(), Findings(), checks.Log(world)

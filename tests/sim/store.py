@@ -8,11 +8,13 @@ sender), a clear failure.  Every applied mutation is in `log`, which the checker
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from swampd.domain.outcomes import Applied, Found, Rejected, Unknown
+from swampd.domain.outcomes import Applied, Found, Unknown
 from swampd.errors import StoreUnavailable, SwampdError
+from swampd.ports import SealedFile
 from swampd.waiting import for_each
+from tests.sim.parts import SimParts, Uploads
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,8 +27,13 @@ if TYPE_CHECKING:
     from swampd.stores.memory import MemoryObjects
     from tests.sim.world import Life
 
+A = TypeVar("A")
 LATEST_S = 900.0
 """S3 refuses a signature older than 15 minutes."""
+CHUNK = 16
+"""A body that is streamed comes in pieces of so many bytes."""
+MADE_THERE = ("copy", "complete")
+"""Writes whose bytes the store has already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,12 @@ class Network:
     log: list[Mutation] = field(default_factory=list)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
+    writes_in_parts: bool = False
+    uploads: Uploads = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The uploads are to the same bucket."""
+        self.uploads = Uploads(self.objects)
 
 
 class SimStore:
@@ -87,8 +100,8 @@ class SimStore:
         return self._net.objects.capabilities
 
     @property
-    def parts(self) -> None:
-        return None
+    def parts(self) -> SimParts | None:
+        return SimParts(self, self._net.uploads) if self._net.writes_in_parts else None
 
     def narrow(self, lacking: Lacking) -> None:
         raise AssertionError(lacking)
@@ -124,7 +137,8 @@ class SimStore:
     ) -> Found | Missing | Mismatch:
         answer = await self._read("get", key, lambda: self._net.objects.get(key, if_token))
         if sink is not None and isinstance(answer, Found):
-            sink(answer.body)
+            for start in range(0, answer.size, CHUNK):
+                sink(answer.body[start : start + CHUNK])
         return answer  # type: ignore[no-any-return]
 
     async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
@@ -153,19 +167,21 @@ class SimStore:
 
     # --- writes -------------------------------------------------------------------------------
 
-    async def _write(
+    async def write(
         self,
         what: str,
         key: RemoteKey,
         body: bytes | None,
         metadata: Mapping[str, str],
-        write: Callable[[], Applied | Rejected],
-    ) -> WriteOutcome:
+        write: Callable[[], A],
+    ) -> A | Unknown:
+        """Send a request that changes the store, and wait for its answer: Unknown where none
+        comes.  What it wrote is looked up where the request does not carry it."""
         net, life, loop = self._net, self._life, self._loop
         self.requests += 1
         life.check()
         sent_at, sent_local = loop.now, life.clock.now()
-        answer: asyncio.Future[WriteOutcome] = loop.create_future()
+        answer: asyncio.Future[A] = loop.create_future()
         fault = net.rng.random()
         faults = net.faults
         travel = self._travel()
@@ -182,6 +198,7 @@ class SimStore:
             outcome = write()
             net.trace.append(f"{loop.now:.6f} {life.name} {what} {key} -> {_short(outcome)}")
             if isinstance(outcome, Applied):
+                stored = net.objects.look(key) if what in MADE_THERE else None
                 net.log.append(
                     Mutation(
                         len(net.log),
@@ -192,8 +209,8 @@ class SimStore:
                         life.number,
                         what,
                         key,
-                        body,
-                        dict(metadata),
+                        body if stored is None else stored.body,
+                        dict(metadata if stored is None else stored.metadata),
                     )
                 )
             for watcher in net.watchers:
@@ -216,14 +233,14 @@ class SimStore:
         return Unknown(why)
 
     async def put(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
-        raw = _bytes(body)
-        return await self._write(
+        raw = self._bytes(body)
+        return await self.write(
             "put", key, raw, metadata, lambda: self._net.objects.put(key, raw, metadata)
         )
 
     async def create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
-        raw = _bytes(body)
-        return await self._write(
+        raw = self._bytes(body)
+        return await self.write(
             "create", key, raw, metadata, lambda: self._net.objects.create(key, raw, metadata)
         )
 
@@ -247,8 +264,8 @@ class SimStore:
     async def replace(
         self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
     ) -> WriteOutcome:
-        raw = _bytes(body)
-        return await self._write(
+        raw = self._bytes(body)
+        return await self.write(
             "replace",
             key,
             raw,
@@ -257,10 +274,10 @@ class SimStore:
         )
 
     async def delete(self, key: RemoteKey) -> WriteOutcome:
-        return await self._write("delete", key, None, {}, lambda: self._net.objects.delete(key))
+        return await self.write("delete", key, None, {}, lambda: self._net.objects.delete(key))
 
     async def delete_if(self, key: RemoteKey, token: Token) -> WriteOutcome:
-        return await self._write(
+        return await self.write(
             "delete_if", key, None, {}, lambda: self._net.objects.delete_if(key, token)
         )
 
@@ -271,7 +288,7 @@ class SimStore:
         token: Token | None,
         metadata: Mapping[str, str],
     ) -> WriteOutcome:
-        return await self._write(
+        return await self.write(
             "copy",
             target,
             None,
@@ -288,11 +305,10 @@ class SimStore:
             return self._net.rng.uniform(0.5, 12.0)
         return self._net.rng.uniform(0.002, 0.08)
 
-
-def _bytes(body: Body) -> bytes:
-    if not isinstance(body, bytes):
-        raise TypeError("the simulated tree seals nothing")
-    return body
+    def _bytes(self, body: Body) -> bytes:
+        if isinstance(body, SealedFile):
+            return self._life.node.tree.sealed_part(body, 0, body.size)
+        return body
 
 
 def _short(answer: object) -> str:

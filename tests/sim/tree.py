@@ -11,7 +11,7 @@ Keeps true what a Linux file system keeps, and no more:
   durable when `write_marker` returns, and nothing else is by that.
 - A directory in `unreadable` cannot be listed or entered; a file there cannot be opened.
 
-Limits: no umask, no directory timestamps, one file system, bodies are never sealed copies.
+Limits: no umask, no directory timestamps, one file system.
 Deterministic: dicts only, no clock and no chance of its own.  Not thread-safe, and need not be.
 """
 
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 from swampd.cache.conflicts import conflict_place
 from swampd.cache.opening import NOT_THERE
 from swampd.cache.problems import place_problem
+from swampd.domain.sizes import SIZES
 from swampd.domain.values import Sha256
 from swampd.ports import (
     Above,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from swampd.domain.values import CachePath
-    from swampd.ports import Sink
+    from swampd.ports import Body, Sink
 
 GRANULE_NS: Final = 4_000_000
 _LONGEST_NAME: Final = 255
@@ -383,9 +384,13 @@ class SimTree(Disk):
         *,
         exchange_supported: bool = True,
         granule_ns: int = GRANULE_NS,
+        seal_above: int = SIZES.stream_above,
     ) -> None:
-        """An empty cache; `clock_ns` is the virtual clock in nanoseconds."""
+        """An empty cache; `clock_ns` is the virtual clock in nanoseconds; bodies of more bytes
+        than `seal_above` are handed out as sealed copies."""
         super().__init__(clock_ns, granule_ns)
+        self._seal_above = seal_above
+        self._seals = 0
         self._exchange_supported = exchange_supported
         for name in ("tmp", "trash", "conflicts"):
             self._area(name)
@@ -555,7 +560,16 @@ class SimTree(Disk):
         if find() is not node or _stamp(node) != stamp or len(body) != stamp.size:
             return ReadProblem.BUSY
         digest = Sha256(hashlib.sha256(body).hexdigest())
-        return FileRead(stamp, digest, body if keep else None)
+        return FileRead(stamp, digest, self._kept(body, digest) if keep else None)
+
+    def _kept(self, body: bytes, digest: Sha256) -> Body:
+        if len(body) <= self._seal_above:
+            return body
+        self._seals += 1
+        name = f"sealed-{self._seals}"
+        with self.write_tmp(name, x=False) as sink:
+            sink(body)
+        return self.seal_tmp(name, len(body), digest)
 
     def stat_tmp(self, name: str) -> Seen | None:
         """lstat of `tmp/<name>`."""
@@ -575,7 +589,7 @@ class SimTree(Disk):
 
     def sealed_part(self, body: SealedFile, start: int, size: int) -> bytes:
         """A piece of it."""
-        return bytes(self._area("tmp").entries[body.location].data[start : start + size])
+        return bytes(self._private("tmp", body.location).data[start : start + size])
 
     def drop_sealed(self, body: SealedFile) -> None:
         """Remove it."""

@@ -167,7 +167,7 @@ class User:
     def _write(self, path: str, old: bytes | None) -> None:
         rng, tree = self.world.rng, self.node.tree
         self._serial += 1
-        size = rng.choice((0, 10, 10, 10, 5000))
+        size = rng.choice((0, 10, 10, 10, 60 if self.world.large else 5000))
         known = [c for c, p in self.history.written.items() if p == path]
         if path.endswith("latest"):
             data = rng.choice((b"1", b"2"))

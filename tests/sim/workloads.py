@@ -26,6 +26,7 @@ PATHS: Final = (
     "root.txt",
 )
 SCOPES: Final = ("data", "data/x", "data/y", "out", ".", "*")
+SEVEN: Final = 7
 TTLS_MS: Final = (3000, 10000, 30000)
 
 
@@ -73,10 +74,20 @@ class Workload:
     conditional_delete: float = 0.8
     write_interval_s: float = 0.0
     """The store's least time between two writes of one key; it is one with generations then."""
+    large: frozenset[int] = frozenset()
+    """In which of seven seeds files count as large: in parts, through sealed copies."""
+    nodes: tuple[int, ...] = (2, 2, 2, 3)
+    """How many machines there are, one of these."""
     busy_s: float = 150.0
 
+    def is_large(self, seed: int) -> bool:
+        """Do files count as large in this seed?"""
+        return seed % SEVEN in self.large
 
-NORMAL: Final = Workload()
+
+A_SEVENTH: Final = frozenset({5})
+"""No seed of the corpus is among these: it would show something else than it was kept for."""
+NORMAL: Final = Workload(large=A_SEVENTH)
 SOUND: Final = Faults()
 CALM: Final = {"backup": 1.0}
 BREAKERS: Final = Workload(
@@ -169,5 +180,25 @@ DEATHS: Final = Workload(
 
 PACED: Final = Workload(name="paced", write_interval_s=1.0)
 """The store takes one write a second of each key."""
+LARGE: Final = Workload(
+    name="large",
+    acts={"push": 0.5, "pull": 0.2, "lock": 0.15, "settle": 0.1, "resolve": 0.05},
+    large=frozenset(range(SEVEN)),
+)
+"""Files count as large: uploads in parts, copies on the server, downloads through files."""
+CROWD: Final = Workload(name="crowd", nodes=(2, 3, 4, 5), large=A_SEVENTH)
+"""Up to five machines."""
 
-LOADS: Final = (NORMAL, BREAKERS, OWN_PATHS, OUTAGES, RESENDS, LATE, POWER_CUTS, DEATHS, PACED)
+LOADS: Final = (
+    NORMAL,
+    BREAKERS,
+    OWN_PATHS,
+    OUTAGES,
+    RESENDS,
+    LATE,
+    POWER_CUTS,
+    DEATHS,
+    PACED,
+    LARGE,
+    CROWD,
+)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from swampd.domain.codec import encode_layout
 from swampd.domain.layout import SCHEMA, Keys, Layout
 from swampd.domain.leases import Identity
+from swampd.domain.sizes import SIZES, Sizes
 from swampd.domain.values import BootId, DatastoreId, Wid
 from swampd.ports import StoreCapabilities
 from swampd.stores.memory import Dialect, MemoryObjects
@@ -101,6 +102,7 @@ class Life:
             self.clock,
             SimRng(random.Random(node.world.rng.getrandbits(64))),
             SimThreads(self),
+            node.world.sizes,
         )
         identity = Identity(f"user@{node.name}", node.name, number, node.name, node.boot_id, "0")
         self.workspace = Workspace(ports, identity, DATASTORE, f"cache-{node.name}", least_free=0)
@@ -153,7 +155,10 @@ class Node:
         self.cut_until = 0.0
         """Until then nothing of it reaches the store, and no answer comes back."""
         self.pauses: list[tuple[float, float]] = []
-        self.tree = SimTree(lambda: int(world.time * 1e9) + 1_700_000_000_000_000_000)
+        self.tree = SimTree(
+            lambda: int(world.time * 1e9) + 1_700_000_000_000_000_000,
+            seal_above=world.sizes.stream_above,
+        )
         self.disk = JournalDisk()
         self.lives = 0
         self.life: Life | None = None
@@ -192,6 +197,12 @@ class Node:
         self.disk.crash(lose=lose)
 
 
+def _tiny_sizes(chances: random.Random) -> Sizes:
+    """Limits such that all files but pointers are large, or most, or some."""
+    above = chances.choice((12, 20, 30))
+    return Sizes(together=above, stream_above=above, part=chances.choice((10, 25)))
+
+
 class World:
     """Everything of one run."""
 
@@ -202,6 +213,8 @@ class World:
         dialect: Dialect | None = None,
         conditional_delete: float = 0.8,
         write_interval_s: float = 0.0,
+        *,
+        large: bool = False,
     ) -> None:
         self.loop = running_loop()
         self.seed = seed
@@ -217,14 +230,20 @@ class World:
         if dialect is None:
             dialect = self.rng.choice((Dialect.S3, Dialect.GCS))
         conditional = self.rng.random() < conditional_delete
+        chances = random.Random(f"large {seed}")
+        self.large = large
+        """Its files count as large: they go in parts and through sealed copies."""
+        self.sizes = _tiny_sizes(chances) if self.large else SIZES
+        copies = not self.large or chances.random() < 0.7
         able = StoreCapabilities(
-            conditional, server_copy=True, least_write_interval_s=write_interval_s
+            conditional, server_copy=copies, least_write_interval_s=write_interval_s
         )
         objects = MemoryObjects(dialect, able)
         self.keys = Keys()
         layout = Layout(SCHEMA, DATASTORE, "ready", Wid("0" * 32))
         objects.create(self.keys.layout, encode_layout(layout), {})
-        self.network = Network(objects, self.rng)
+        in_parts = self.large and chances.random() < 0.75
+        self.network = Network(objects, self.rng, writes_in_parts=in_parts)
         self.nodes = [
             Node(
                 self,

@@ -16,6 +16,7 @@ from swampd.clock import SystemClock
 from swampd.domain.leases import HORIZON_S
 from swampd.domain.metadata import PayloadMark
 from swampd.domain.outcomes import Applied
+from swampd.domain.sizes import SIZES
 from swampd.domain.states import PathState
 from swampd.domain.values import CachePath, Epoch, Scope, Sha256, Token, Wid
 from swampd.errors import BadRequest, LockLost, Stopping, StoreUnavailable
@@ -23,6 +24,7 @@ from swampd.ports import Lacking
 from swampd.stores.retrying import Again, RetryingStore
 from swampd.syncing import large
 from swampd.syncing.asking import Asking
+from swampd.syncing.conflicts import Side
 from swampd.syncing.pushing import PushKind
 from swampd.syncing.requests import PlainKeys
 from tests.places.choice import bucket_only, folder_only, on_each
@@ -79,6 +81,24 @@ def test_a_large_file_travels_and_is_replaced(tmp_path: Path, place: Place, copi
     asyncio.run(main())
 
 
+@on_each
+def test_both_sides_of_a_large_conflict_are_kept_and_no_sealed_copy_is_left(
+    tmp_path: Path, place: Place
+) -> None:
+    async def main() -> None:
+        async with two_machines(tmp_path, place) as (a, b):
+            a.write(PATH, content(1))
+            await a.push()
+            b.write(PATH, content(2))
+            await b.pull()
+            await b.workspace.desks.resolver.resolve(PATH, Side.BOTH)
+            here = [file.read_bytes() for file in (b.cache / "data").iterdir()]
+            assert sorted(here) == sorted([content(1), content(2)])
+            assert scratch(a) == scratch(b) == []
+
+    asyncio.run(main())
+
+
 @bucket_only
 def test_a_large_file_is_sent_in_parts_and_copied_on_the_server(
     tmp_path: Path, place: BucketPlace
@@ -92,7 +112,7 @@ def test_a_large_file_is_sent_in_parts_and_copied_on_the_server(
                 for row in read_log(place.log.read_bytes())
                 if row.bucket == place.bucket and "partNumber" in row.query
             ]
-            assert len(sent) == -(-SIZE // large.PART)
+            assert len(sent) == -(-SIZE // SIZES.part)
             assert parts_on_server(place) == []
             a.write(PATH, content(2))
             await a.push()

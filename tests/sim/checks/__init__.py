@@ -22,7 +22,9 @@ __all__ = ["Log", "TreeWatch", "Violation", "check_all", "check_now", "digest", 
 def check_now(world: World, log: Log) -> None:
     """What holds at every instant: asked after each request that reached the store."""
     leases.check_holders(world)
-    payload.check_changed(world, log, log.update())
+    changed = log.update()
+    payload.check_changed(world, log, changed)
+    payload.check_true(world, changed)
 
 
 def check_log(world: World, log: Log, history: History) -> None:
@@ -49,6 +51,8 @@ def check_all(world: World, log: Log, history: History) -> None:
     trees.check_own_paths(world, log, history)
     trees.check_converged(world, log)
     payload.check_mirrored(world, log)
+    payload.check_uploads(world)
     trees.check_clean(world)
+    trees.check_scratch(world)
     trees.check_commits_closed(world)
     trees.check_requests_closed(world)

@@ -25,6 +25,24 @@ def check_changed(world: World, log: Log, changed: list[Plain]) -> None:
             fail("S7", f"{plain.path} cannot be read after {what} sent at {mutation.sent_at:.3f}")
 
 
+def check_true(world: World, changed: list[Plain]) -> None:
+    """S7, S8: an object never holds other bytes than its own metadata says, however it was made."""
+    for plain in changed:
+        stored = world.network.objects.look(world.keys.payload(plain.path))
+        mark = read_mark(plain.path, stored.metadata) if stored is not None else None
+        if stored is not None and mark is not None and digest(stored.body) != mark.sha256:
+            mutation = plain.mutation
+            what = f"{mutation.operation} by {mutation.node}.{mutation.life}"
+            fail("S7", f"{plain.path} holds other bytes than its metadata says after {what}")
+
+
+def check_uploads(world: World) -> None:
+    """S6: when all is quiet no upload is left open that anybody ever knew of."""
+    for upload in world.network.uploads.open.values():
+        if upload.known:
+            fail("S6", f"{upload.name} of {upload.key} is neither completed nor aborted")
+
+
 def check_readable(world: World, log: Log) -> None:
     """S7: each entry's content can be read, redo or plain, as the store is now."""
     for path, entry in log.entries().items():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEPT_BOTH: Final = ".theirs-"
 """What a decision for both puts behind the name of the second file."""
+SCRATCH: Final = ".swampd/tmp"
 PRIVATE: Final = ("tmp/", "trash/", ".swampd/tmp/", ".swampd/trash/", ".swampd/conflicts/")
 
 
@@ -154,6 +155,14 @@ def check_own_paths(world: World, log: Log, history: History) -> None:
         entry = entries.get(CachePath(path))
         if (entry.sha256 if entry else None) != (digest(left) if left is not None else None):
             fail("S2", f"{path} is not what {users[0]} left there, who alone ever wrote it")
+
+
+def check_scratch(world: World) -> None:
+    """S6: nothing is left of work that is done: no download, no sealed copy."""
+    for node in world.nodes:
+        left = [name for name in node.tree.private_files() if name.startswith(f"{SCRATCH}/")]
+        if left:
+            fail("S6", f"{node.name}: {left[0]} is left, and nobody works with it")
 
 
 def check_clean(world: World) -> None:

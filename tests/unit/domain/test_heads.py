@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swampd.domain import heads
-from swampd.domain.entries import INLINE_LIMIT, Entry, Record, Redo, Tombstone
+from swampd.domain import heads, sizes
+from swampd.domain.entries import Entry, Record, Redo, Tombstone
 from swampd.domain.heads import Child, Head, HeadKind, ManifestRef, Stamp
 from swampd.domain.values import CachePath, DatastoreId, Epoch, Nonce, Scope, Seq, Sha256, Wid
 
@@ -249,7 +249,7 @@ def test_entries_with_an_inline_copy_stay_in_the_delta() -> None:
 
 
 def test_inline_copies_alone_never_make_a_manifest() -> None:
-    large = msgspec.structs.replace(ENTRY, redo=Redo(inline=b"x" * INLINE_LIMIT))
+    large = msgspec.structs.replace(ENTRY, redo=Redo(inline=b"x" * sizes.SIZES.inline))
     inline: dict[CachePath, Record] = {CachePath(f"data/{n}"): large for n in range(16)}
     assert size_of(inline) > heads.DELTA_LIMIT
     head = msgspec.structs.replace(FRESH, delta={**inline, X: ENTRY})
