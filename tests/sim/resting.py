@@ -46,6 +46,7 @@ async def come_to_rest(world: World, history: History, findings: Findings) -> No
     """Faults stop; late requests land; everybody pulls, decides, pushes and settles until nothing
     changes any more."""
     world.network.faults = Faults()
+    world.foreign.tidy(world)
     for node in world.nodes:
         node.paused_until = node.cut_until = 0.0
         node.crash(power=False)
@@ -173,7 +174,8 @@ async def _round(node: Node, history: History) -> None:
 
 async def _do_nothing(node: Node) -> None:
     """S11: doing it again writes nothing, settling aside; a pull of nothing is one conditional
-    read a scope, a push of nothing no request at all."""
+    read a scope, a push of nothing no request at all.  What others destroyed is asked for anew
+    with each pull."""
     workspace = _life(node).workspace
     while workspace.keeper.held:  # noqa: ASYNC110 - a settlement is under way
         await asyncio.sleep(1.0)
@@ -199,6 +201,8 @@ def _check_requests(node: Node, since: int, most: int, what: str, *, headless: i
     mine = [line for line in node.world.network.trace[since:] if line.split(" ")[1] == name]
     if any(f"{node.world.keys.locks}" in line for line in mine):
         return  # a settlement came between
+    if node.world.foreign.touched:
+        return
     # A declared scope without a head of its own yet: its parent and what moved are read again.
     most += headless * sum(line.endswith("-> Missing") for line in mine)
     if len(mine) > most:

@@ -183,6 +183,8 @@ async def _busy(
     users = [User(node, history, i, load) for node in world.nodes for i in range(2)]
     tasks = [_task(_live(user)) for user in users]
     tasks.append(_task(_break(world, load, history, log)))
+    if load.foreign_every_s:
+        tasks.append(_task(_meddle(world, load, history)))
     await findings.wait(load.busy_s)
     world.busy = False
     for task in tasks:
@@ -237,6 +239,13 @@ async def _break(world: World, load: Workload, history: History, log: Log) -> No
                 backups[node.name] = node.tree.snapshot()
             case _:
                 _replace_cache(node, history, backups, log)
+
+
+async def _meddle(world: World, load: Workload, history: History) -> None:
+    """Somebody works in the bucket without swampd."""
+    while True:
+        await asyncio.sleep(world.foreign.chances.expovariate(1 / load.foreign_every_s))
+        world.foreign.act(world, history)
 
 
 def _replace_cache(node: Node, history: History, backups: Mapping[str, Backup], log: Log) -> None:

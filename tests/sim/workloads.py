@@ -76,6 +76,8 @@ class Workload:
     """The store's least time between two writes of one key; it is one with generations then."""
     large: frozenset[int] = frozenset()
     """In which of seven seeds files count as large: in parts, through sealed copies."""
+    foreign_every_s: float = 0.0
+    """So often somebody who knows nothing of swampd writes or deletes a plain key (0: never)."""
     nodes: tuple[int, ...] = (2, 2, 2, 3)
     """How many machines there are, one of these."""
     busy_s: float = 150.0
@@ -188,6 +190,14 @@ LARGE: Final = Workload(
 """Files count as large: uploads in parts, copies on the server, downloads through files."""
 CROWD: Final = Workload(name="crowd", nodes=(2, 3, 4, 5), large=A_SEVENTH)
 """Up to five machines."""
+FOREIGN: Final = Workload(
+    name="foreign",
+    acts={"push": 0.45, "pull": 0.25, "lock": 0.1, "settle": 0.12, "resolve": 0.08},
+    troubles={"crash": 0.6, "pause": 0.4},
+    foreign_every_s=8.0,
+    large=A_SEVENTH,
+)
+"""Somebody writes and deletes plain keys without swampd."""
 
 LOADS: Final = (
     NORMAL,
@@ -201,4 +211,5 @@ LOADS: Final = (
     PACED,
     LARGE,
     CROWD,
+    FOREIGN,
 )

@@ -17,6 +17,7 @@ from swampd.domain.values import BootId, DatastoreId, Wid
 from swampd.ports import StoreCapabilities
 from swampd.stores.memory import Dialect, MemoryObjects
 from swampd.workspace import Ports, Workspace
+from tests.sim.foreign import Foreigner
 from tests.sim.journal import JournalDisk, SimJournal
 from tests.sim.loop import running_loop
 from tests.sim.store import Network, SimStore
@@ -221,6 +222,7 @@ class World:
         self.rng = random.Random(seed)
         self.deaths = random.Random(~seed)
         """Deaths between two steps have chances of their own."""
+        self.foreign = Foreigner(seed)
         self.busy = False
         """Users and faults are about."""
         self.boots: dict[tuple[str, int], BootId] = {}

@@ -52,7 +52,7 @@ def check_all(world: World, log: Log, history: History) -> None:
     trees.check_converged(world, log)
     payload.check_mirrored(world, log)
     payload.check_uploads(world)
-    trees.check_clean(world)
+    trees.check_clean(world, log)
     trees.check_scratch(world)
     trees.check_commits_closed(world)
     trees.check_requests_closed(world)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from swampd.domain.entries import Entry
 from swampd.domain.metadata import read_mark
+from swampd.domain.pointers import held_back
 from swampd.domain.values import CachePath, RemoteKey, Wid
 from tests.sim.checks.violations import digest, fail
+from tests.sim.workloads import PATHS
 
 if TYPE_CHECKING:
     from tests.sim.checks.log import Log, Plain
     from tests.sim.world import World
+
+LOOKED_S: Final = 60.0
+"""Longer than that no look lies back when a DELETE is sent on it."""
 
 
 def check_changed(world: World, log: Log, changed: list[Plain]) -> None:
     """S7: what the heads say of a path can be read after each change of its plain key, whoever's
     request that was and however late it landed."""
     for plain in changed:
+        _check_theirs(world, plain)
         record = log.record(plain.path)
-        if isinstance(record, Entry) and not can_be_read(world, plain.path, record):
+        if isinstance(record, Entry) and not is_kept(world, plain.path, record):
             mutation = plain.mutation
             what = f"{mutation.operation} by {mutation.node}.{mutation.life}"
             fail("S7", f"{plain.path} cannot be read after {what} sent at {mutation.sent_at:.3f}")
@@ -46,8 +52,42 @@ def check_uploads(world: World) -> None:
 def check_readable(world: World, log: Log) -> None:
     """S7: each entry's content can be read, redo or plain, as the store is now."""
     for path, entry in log.entries().items():
-        if not can_be_read(world, path, entry):
+        if not is_kept(world, path, entry):
             fail("S7", f"the content of {path} ({entry}) cannot be read")
+
+
+def _check_theirs(world: World, plain: Plain) -> None:
+    """Section 1: what somebody else put at a plain key is never overwritten or deleted.  Where the
+    store cannot delete on a condition, one that came behind our look is lost (section 7); and its
+    tokens may not tell the same bytes apart."""
+    mutation, foreign = plain.mutation, world.foreign
+    theirs = foreign.standing.get(plain.path)
+    foreign.note(world, plain.path)
+    if theirs is None or not theirs.body.startswith(b"foreign"):
+        return
+    if mutation.operation == "delete" and theirs.time >= mutation.sent_at - LOOKED_S:
+        return
+    what = f"{mutation.operation} by {mutation.node}.{mutation.life} sent at {mutation.sent_at:.3f}"
+    fail("S9", f"{plain.path} held a foreign object since {theirs.time:.3f}, and {what}")
+
+
+def is_kept(world: World, path: CachePath, entry: Entry) -> bool:
+    """Can it be read, or was its only object destroyed by somebody else?"""
+    destroyed = entry.redo is None and path in world.foreign.touched
+    return destroyed or can_be_read(world, path, entry)
+
+
+def destroyed(world: World, log: Log) -> set[CachePath]:
+    """Paths whose content is in no place any more where a reader would look for it, since somebody
+    else wrote or deleted there; and those that are held back for them (section 6)."""
+    lost = {
+        path
+        for path, entry in log.entries().items()
+        if path in world.foreign.touched and not can_be_read(world, path, entry)
+    }
+    paths, pointer = [CachePath(path) for path in PATHS], CachePath("data/x/latest")
+    held = (held_back(paths, lost, {pointer: CachePath(f"data/x/{name}")}) for name in "12")
+    return lost.union(*held)
 
 
 def can_be_read(world: World, path: CachePath, entry: Entry) -> bool:
@@ -74,6 +114,9 @@ def check_mirrored(world: World, log: Log) -> None:
         for row in objects.list(RemoteKey("")).rows
         if not row.key.startswith("_control/")
     }
+    for path in destroyed(world, log):
+        wanted.pop(path, None)
+        here.pop(RemoteKey(path), None)
     for key in here.keys() - wanted.keys():
         stored = here[key]
         if stored is None or read_mark(CachePath(key), stored.metadata) is None:

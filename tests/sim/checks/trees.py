@@ -10,6 +10,7 @@ from swampd.domain.pointers import is_pointer, pointer_target
 from swampd.domain.values import CachePath
 from swampd.indexing import rows
 from swampd.syncing import ledger
+from tests.sim.checks import payload
 from tests.sim.checks.violations import digest, fail
 from tests.sim.workloads import PATHS
 
@@ -113,9 +114,10 @@ class TreeWatch:
 
 def check_converged(world: World, log: Log) -> None:
     """S1: every tree equals the heads."""
-    wanted = {path: entry.sha256 for path, entry in log.entries().items()}
+    lost = payload.destroyed(world, log)
+    wanted = {p: entry.sha256 for p, entry in log.entries().items() if p not in lost}
     for node in world.nodes:
-        here = {p: digest(c) for p, c in node.tree.files().items()}
+        here = {p: digest(c) for p, c in node.tree.files().items() if p not in lost}
         if here != wanted:
             fail("S1", f"{node.name} differs from the heads: {_difference(here, wanted)}")
 
@@ -132,7 +134,8 @@ def _difference(here: Mapping[str, str], wanted: Mapping[CachePath, str]) -> str
 def check_nothing_lost(world: World, log: Log, history: History) -> None:
     """S2: a finished write is in a cache, the heads, a conflict copy or trash, or somebody who
     had seen it wrote over it."""
-    kept: set[str] = {entry.sha256 for entry in log.entries().values()}
+    lost = payload.destroyed(world, log)
+    kept: set[str] = {entry.sha256 for path, entry in log.entries().items() if path not in lost}
     for node in world.nodes:
         kept |= {digest(c) for c in node.tree.files().values()}
         kept |= {digest(c) for c in node.tree.private_files().values()}
@@ -147,7 +150,7 @@ def check_own_paths(world: World, log: Log, history: History) -> None:
     entries = log.entries()
     for path in PATHS:
         users = [node.name for node in world.nodes if (node.name, path) in history.touches]
-        if len(users) != 1 or history.replaced:
+        if len(users) != 1 or history.replaced or path in world.foreign.touched:
             continue
         if path in history.decided:
             fail("S14", f"{path} came into conflict, and only {users[0]} ever wrote it")
@@ -165,14 +168,15 @@ def check_scratch(world: World) -> None:
             fail("S6", f"{node.name}: {left[0]} is left, and nobody works with it")
 
 
-def check_clean(world: World) -> None:
+def check_clean(world: World, log: Log) -> None:
     """S5: base equals the head wherever a path counts as applied, and the file is that of base."""
+    lost = payload.destroyed(world, log)
     for node in world.nodes:
         files = node.tree.files()
         for path, base, record in node.disk.connection.read(_applied):
             if not isinstance(record, Entry) or record.content != base.content:
                 fail("S5", f"{node.name}: {path} counts as clean and is not that of the head")
-            if path in files and digest(files[path]) != base.content.sha256:
+            if path in files and path not in lost and digest(files[path]) != base.content.sha256:
                 fail("S5", f"{node.name}: {path} has other bytes than its base")
 
 
