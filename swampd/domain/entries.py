@@ -6,9 +6,14 @@ holds it (section 4, redo, mirror, settle).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from swampd.domain.values import Content, Count, Seq, Sha256, Time, Token, Wid
+from swampd.domain.values import CachePath, Content, Count, Seq, Sha256, Time, Token, Wid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 INLINE_TOTAL = 64 * 1024
 """All inline contents of one head together, in bytes."""
@@ -57,3 +62,12 @@ class Tombstone(msgspec.Struct, frozen=True, gc=False):
 
 Record = Entry | Tombstone
 """One row of a manifest or of a head's delta."""
+
+
+def inline_bytes(records: Mapping[CachePath, Record]) -> int:
+    """How many bytes of inline copies these rows hold."""
+    return sum(
+        len(record.redo.inline)
+        for record in records.values()
+        if isinstance(record, Entry) and record.redo is not None and record.redo.inline is not None
+    )

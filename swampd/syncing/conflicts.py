@@ -21,6 +21,7 @@ from swampd.indexing import rows
 from swampd.indexing.rows import Base
 from swampd.ports import FileRead, SealedFile, Stamp
 from swampd.syncing import local_ledger
+from swampd.syncing.disk import working_in_the_cache
 from swampd.syncing.fetching import fetch
 from swampd.syncing.local_ledger import Conflict, Trashed
 from swampd.syncing.scoping import scope_of
@@ -138,8 +139,13 @@ class Resolver:
     async def resolve(self, path: CachePath, side: Side) -> None:
         """Resolve one conflict; the next push or pull carries it out.
 
-        Raises errors.BadRequest when there is no conflict, or nothing to take.
+        Raises errors.BadRequest when there is no conflict, or nothing to take; errors.LowSpace,
+        errors.Halted.
         """
+        with working_in_the_cache(path):
+            await self._resolve(path, side)
+
+    async def _resolve(self, path: CachePath, side: Side) -> None:
         conflict = await self._sync.journal.read(lambda tx: local_ledger.conflict(tx, path))
         if conflict is None:
             raise BadRequest(

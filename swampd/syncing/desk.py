@@ -8,8 +8,7 @@ somebody who keeps it from pushing.
 from __future__ import annotations
 
 import asyncio
-import errno
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -18,8 +17,8 @@ import structlog
 
 from swampd.domain import leases, scopes
 from swampd.domain.levels import Want
-from swampd.domain.states import Halt, PathState
-from swampd.errors import Halted, LockBusy, LockTimeout, StoreUnavailable, SwampdError
+from swampd.domain.states import PathState
+from swampd.errors import LockBusy, LockTimeout, StoreUnavailable, SwampdError
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import committing, ledger, local_ledger, mirroring, noting
@@ -27,6 +26,7 @@ from swampd.syncing.asking import Asking
 from swampd.syncing.bases import Bases, check_halts
 from swampd.syncing.compacting import Compactor
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
+from swampd.syncing.disk import working_in_the_cache
 from swampd.syncing.large import abort_left
 from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller
 from swampd.syncing.pushing import Pushed, Pusher
@@ -34,7 +34,7 @@ from swampd.syncing.rolling import roll_forward
 from swampd.syncing.trash import empty_trash
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from swampd.domain.values import Scope
     from swampd.indexing.ledger import KnownHead
@@ -55,27 +55,7 @@ FIND_OUT_S: Final = 30.0
 READS: Final = 3
 """So often a pull reads the head again because the store refused what the last one named."""
 SETTLE_WAIT_S: Final = leases.patience_s(leases.DEFAULT_TTL_MS) + 2 * leases.LONGEST_POLL_S
-_NO_MORE_FILES: Final = (errno.EMFILE, errno.ENFILE)
-MORE_FILES: Final = (
-    "let the daemon have more open files (`ulimit -n` where it is started, or LimitNOFILE= in its"
-    " unit), restart it, and run this again: nothing is lost"
-)
 log = structlog.get_logger()
-
-
-@contextmanager
-def _working_in_the_cache(scope: Scope) -> Iterator[None]:
-    """What the cache's disk does to us (it is emptied, unmounted, broken) is an error for people,
-    not a bug: nothing was decided on it."""
-    try:
-        yield
-    except OSError as error:
-        raise Halted(
-            f"{scope}: the cache cannot be worked in now: {error}",
-            MORE_FILES if error.errno in _NO_MORE_FILES else Halt.CACHE_MISSING.way_out,
-            scope=scope,
-            halt=Halt.CACHE_MISSING.value,
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +109,7 @@ class Desks:
 
     async def push(self, scope: Scope, asking: Asking, *, allow_deletes: bool = False) -> Pushed:
         """Push one scope.  Raises what `Pusher.push` raises, and errors.LockTimeout, LockBusy."""
-        with _working_in_the_cache(scope):
+        with working_in_the_cache(scope):
             work = partial(self._push, scope, asking, allow_deletes=allow_deletes)
             return await asking.push_through(scope, work)
 
@@ -151,7 +131,7 @@ class Desks:
 
     async def pull(self, scope: Scope, asking: Asking, *, allow_deletes: bool = False) -> Pulled:
         """Pull one scope: one conditional GET (none right after a claim), then what changed."""
-        with _working_in_the_cache(scope):
+        with working_in_the_cache(scope):
             work = partial(self._pull, scope, asking, allow_deletes=allow_deletes)
             return await asking.through(work)
 
@@ -169,7 +149,7 @@ class Desks:
 
     async def apply(self, scope: Scope, *, allow_deletes: bool = False) -> Pulled:
         """Apply an already adopted head (after a LIST told which ones changed); no request."""
-        with _working_in_the_cache(scope):
+        with working_in_the_cache(scope):
             return await self._apply(scope, allow_deletes=allow_deletes)
 
     async def _apply(self, scope: Scope, *, allow_deletes: bool) -> Pulled:
@@ -217,7 +197,8 @@ class Desks:
         this scope's commits is found out."""
         async with self._desk(lease.scope):
             known = await self.sync.writer.claim(lease)
-            await committing.find_out(self.sync, self.bases, lease.scope, known)
+            with working_in_the_cache(lease.scope):
+                await committing.find_out(self.sync, self.bases, lease.scope, known)
 
     async def declare(self, child_lease: Lease, top_lease: Lease) -> None:
         """Make a directory a scope of its own."""
@@ -265,7 +246,8 @@ class Desks:
         async with self._desk(scope):
             if scope in await self.sync.journal.read(ledger.open_scopes):
                 known = await self.sync.reader.refresh(scope)
-                await committing.find_out(self.sync, self.bases, scope, known)
+                with working_in_the_cache(scope):
+                    await committing.find_out(self.sync, self.bases, scope, known)
 
     async def settle_due(self) -> None:
         """Settle the scopes whose time has come; one that is held or still in doubt waits longer
@@ -311,7 +293,8 @@ class Desks:
         asking = Asking("settle", SETTLE_WAIT_S, purpose="settle")
         try:
             async with self._lease(scope, asking) as lease, self._desk(scope):
-                return await mirroring.settle(self.sync, lease)
+                with working_in_the_cache(scope):
+                    return await mirroring.settle(self.sync, lease)
         except (LockBusy, LockTimeout):
             return 0
 
@@ -329,12 +312,15 @@ class Desks:
 
     async def empty_trash(self, least_age_s: float) -> None:
         """What was swapped out goes after a while; written to meanwhile, it is kept (section 6)."""
-        await empty_trash(self.sync, ConflictKeeper(self.sync), least_age_s)
+        with working_in_the_cache("the trash"):
+            await empty_trash(self.sync, ConflictKeeper(self.sync), least_age_s)
 
     async def recover(self) -> None:
-        """After a restart: requests of another boot, unfinished placements."""
+        """After a restart: requests of another boot, unfinished placements.  Raises
+        errors.LowSpace, errors.Halted."""
         await self.expire_requests()
-        await roll_forward(self.sync, self.bases, ConflictKeeper(self.sync))
+        with working_in_the_cache("the cache"):
+            await roll_forward(self.sync, self.bases, ConflictKeeper(self.sync))
 
     async def abort_uploads(self) -> None:
         """Abort what nobody here is sending any more (section 5.4)."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from swampd.domain import heads, leases
-from swampd.domain.entries import Entry, Record, Tombstone
+from swampd.domain.entries import Entry, Record, Tombstone, inline_bytes
 from swampd.domain.limits import too_many_deletes
 from swampd.domain.planning import Present
 from swampd.domain.pointers import held_back, is_pointer, kept_for
@@ -37,7 +37,6 @@ from swampd.syncing.uploading import (
     READS_WITHIN_S,
     Uploaded,
     Uploader,
-    inline_bytes,
 )
 from swampd.waiting import for_each
 

@@ -17,6 +17,7 @@ from swampd.domain.values import Scope
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.ports import Kind
+from swampd.syncing.disk import working_in_the_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +88,8 @@ class ScopeNames:
         """Every scope of the repo: those with heads, and top-level directories that are here."""
         known = await self._sync.journal.read(_every_known)
         if local:
-            known |= await self._sync.threads.io(self._local_tops)
+            with working_in_the_cache("the cache"):
+                known |= await self._sync.threads.io(self._local_tops)
         return [Named(scope) for scope in sorted(known)]
 
     def _local_tops(self) -> set[Scope]:
@@ -109,7 +111,8 @@ class ScopeNames:
         path = parse_cache_path(asked)
         if isinstance(path, PathProblem):
             return False
-        seen = await self._sync.threads.io(lambda: self._sync.tree.stat(path))
+        with working_in_the_cache(path):
+            seen = await self._sync.threads.io(lambda: self._sync.tree.stat(path))
         if seen is not None:
             return seen.kind is not Kind.DIRECTORY
         return await self._sync.journal.read(lambda tx: _is_entry(tx, path))

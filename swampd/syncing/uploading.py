@@ -397,12 +397,3 @@ class Uploader:
             content.size, content.sha256, file.stamp.mtime_ns, content.x, wid, token, redo
         )
         self._result.files[item.path] = file
-
-
-def inline_bytes(records: Mapping[CachePath, Record]) -> int:
-    """How many bytes of inline copies these rows hold."""
-    return sum(
-        len(record.redo.inline)
-        for record in records.values()
-        if isinstance(record, Entry) and record.redo is not None and record.redo.inline is not None
-    )

@@ -51,7 +51,8 @@ AIMED = {
     "outages": (10016, 30013, 30031, 30039, 30055, 60009, 60021),
     "deaths": (30002, 30011, 30039, 30066),
     "large": (20006, 20007, 20012),
+    "bad_disk": (20001, 20002, 20003, 20005, 20007),
 }
 """The same of the workloads that aim: a commit of a parent whose paths were declared as a child's
 before its answer came, a file that was placed just before a crash and taken for the user's; sealed
-copies that nobody removed."""
+copies that nobody removed; a disk in trouble that was taken for a bug."""

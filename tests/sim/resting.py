@@ -49,6 +49,7 @@ async def come_to_rest(world: World, history: History, findings: Findings) -> No
     world.foreign.tidy(world)
     for node in world.nodes:
         node.paused_until = node.cut_until = 0.0
+        node.tree.mend()
         node.crash(power=False)
     began = world.time
     await _contend(world, history)

@@ -26,13 +26,14 @@ from tests.sim.workloads import NORMAL, PATHS, Workload
 from tests.sim.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
     from tests.sim.checks import Log
     from tests.sim.tree import Backup
     from tests.sim.world import Node
 
+UNREADABLE = ("", "data", "data/x", "data/x/1", "out", "out/deep", "data/top", "root.txt")
 RENAMES = ("exchange", "rename_new", "move_away")
 
 
@@ -110,6 +111,8 @@ async def _main(seed: int, load: Workload, result: Result, holder: list[World]) 
         node.start()
     await _busy(world, load, history, findings, log)
     await come_to_rest(world, history, findings)
+    if world.broken:
+        raise world.broken[0]
     for watch in watches:
         watch.look()
     checks.check_all(world, log, history)
@@ -235,10 +238,45 @@ async def _break(world: World, load: Workload, history: History, log: Log) -> No
             case "outage":
                 node.cut_until = world.time + rng.uniform(10, 60)
                 history.count("outage")
+            case "full" | "unreadable" | "away" | "displaced" as trouble:
+                _break_disk(node, history, trouble)
             case "backup":
                 backups[node.name] = node.tree.snapshot()
             case _:
                 _replace_cache(node, history, backups, log)
+
+
+def _break_disk(node: Node, history: History, trouble: str) -> None:
+    """A cache's disk is full, unreadable in part, away, or another one, for a while."""
+    tree, rng = node.tree, node.world.rng
+    history.count(trouble)
+    lasts_s = rng.uniform(2, 40)
+    mends: Callable[[], object]
+    match trouble:
+        case "full":
+            tree.no_space, tree.full_directories = True, rng.random() < 0.5
+
+            def mends() -> None:
+                tree.no_space = tree.full_directories = False
+
+        case "unreadable":
+            name = rng.choice(UNREADABLE)
+            tree.unreadable.add(name)
+
+            def mends() -> None:
+                tree.unreadable.discard(name)
+
+        case "away":
+            tree.attached = False
+
+            def mends() -> None:
+                tree.attached = True
+
+        case _:
+            history.replaced.add(node.name)
+            tree.displace()
+            mends = tree.put_back
+    asyncio.get_running_loop().call_later(lasts_s, mends)
 
 
 async def _meddle(world: World, load: Workload, history: History) -> None:

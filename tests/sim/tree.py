@@ -10,6 +10,9 @@ Keeps true what a Linux file system keeps, and no more:
   `sync()`; a file whose bytes were not synced has its last synced bytes, or none.  The marker is
   durable when `write_marker` returns, and nothing else is by that.
 - A directory in `unreadable` cannot be listed or entered; a file there cannot be opened.
+- On a full disk nothing is created or written; a rename may need a block of the directory.
+- The root may be away (`attached`), or another directory in its place (`displace`): whoever has it
+  open goes on in the old one, until it is opened again.
 
 Limits: no umask, no directory timestamps, one file system.
 Deterministic: dicts only, no clock and no chance of its own.  Not thread-safe, and need not be.
@@ -100,9 +103,11 @@ class Disk:
         self._free: dict[int, None] = {}
         self._undo: list[tuple[_Change, ...]] = []
         self._dirty: dict[int, Node] = {}
-        self._root = Node(Kind.DIRECTORY, 1, 0)
+        self._home = self._root = self._at_path = Node(Kind.DIRECTORY, 1, 0)
         self.before_step: Callable[[str], None] | None = None
         self.no_space = False
+        self.full_directories = False
+        """On the full disk a name needs a new block, too."""
         self.unreadable: set[str] = set()
         self.attached = True
         """False: the root was removed or its disk unmounted under the daemon."""
@@ -205,6 +210,31 @@ class Disk:
 
     # --- faults -----------------------------------------------------------------------------
 
+    def displace(self) -> None:
+        """The root is moved away, and another, empty directory stands in its place."""
+        self._at_path = Node(Kind.DIRECTORY, 1, 0)
+
+    def put_back(self) -> None:
+        """The root is in its place again."""
+        self._at_path = self._home
+
+    def reopen(self) -> None:
+        """Somebody opens the root by its path."""
+        self.changes += self._root is not self._at_path
+        self._root = self._at_path
+
+    @property
+    def is_in_place(self) -> bool:
+        """Is the root there, and for all the one that was there from the beginning?"""
+        return self.attached and self._root is self._at_path is self._home
+
+    def mend(self) -> None:
+        """All is well with the disk again."""
+        self.no_space = self.full_directories = False
+        self.attached = True
+        self.unreadable.clear()
+        self.put_back()
+
     def crash(self, *, lose: bool, kept: int = 0) -> None:
         """The daemon dies; with `lose` the machine does too.
 
@@ -244,10 +274,15 @@ class Disk:
         return Node(kind, ino, self._now())
 
     def _fill(self, node: Node, data: bytes) -> None:
+        self._room("")
         self.changes += 1
         node.data = data
         node.mtime = node.ctime = self._now()
         self._dirty[id(node)] = node
+
+    def _room(self, name: str) -> None:
+        if self.no_space:
+            raise _error(errno.ENOSPC, name)
 
     @staticmethod
     def _save(node: Node) -> None:
@@ -299,6 +334,7 @@ class Disk:
             return self._directory(parent), base
         except FileNotFoundError:
             self._step("mkdir", parent)
+            self._room(parent)
             return self._directory(parent, make=True), base
 
     def _find(self, path: str) -> Node | None:
@@ -412,8 +448,8 @@ class SimTree(Disk):
         return False
 
     def present(self) -> bool:
-        """Is the root there?"""
-        return self.attached
+        """Is the root there, and the one that was opened?"""
+        return self.attached and self._root is self._at_path
 
     def marker(self) -> bytes | None:
         """The marker's bytes."""
@@ -685,6 +721,8 @@ class SimTree(Disk):
             self._step("rename_new", path)
             # Made again if a user removed it just now, as the real tree does.
             parent, base = self._make_parent(path)
+            if self.full_directories:
+                self._room(path)
             there = parent.entries.get(base)
             if there is not None:
                 code = errno.EISDIR if there.kind is Kind.DIRECTORY else errno.EEXIST
@@ -799,12 +837,10 @@ class SimTree(Disk):
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _room(self, name: str) -> None:
-        if self.no_space:
-            raise _error(errno.ENOSPC, f"tmp/{name}")
-
     def _area(self, area: str) -> Node:
         """A directory of the private area; it is there again at once when a user removed it."""
+        if not self.attached:
+            raise _error(errno.ENOENT, area)
         node = self._root
         for segment in (_PRIVATE, area) if area else (_PRIVATE,):
             child = node.entries.get(segment)

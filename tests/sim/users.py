@@ -21,7 +21,7 @@ from swampd.workspace import Asker, Outcome
 from tests.sim.workloads import NORMAL, SCOPES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from swampd.locking.lease import Lease, Loss
     from tests.sim.workloads import Workload
@@ -146,7 +146,7 @@ class User:
         """Write, revert, rename or delete something, at this path or anywhere."""
         rng, tree = self.world.rng, self.node.tree
         path = at or rng.choice(self.paths)
-        if path not in self.paths:
+        if path not in self.paths or not tree.is_in_place:
             return
         files = tree.files()
         choice = rng.random()
@@ -248,7 +248,7 @@ class User:
                 if done.kind is PushKind.COMMITTED or done.whole:
                     mine = {p: c for p, c in before.items() if _is_in(name, p, life)}
                     held = {*done.held, *done.conflicts}
-                    mine = {p: c for p, c in mine.items() if p not in held}
+                    mine = {p: c for p, c in mine.items() if not _is_at_or_below(p, held)}
                     self.history.acknowledged.append(
                         Acknowledged(self.node.name, name, mine, self.world.time, done.whole)
                     )
@@ -344,6 +344,11 @@ class User:
         if side is Side.THEIRS and mine is not None:
             self.history.superseded.add(mine)
             self.history.given_up.add(mine)
+
+
+def _is_at_or_below(path: str, names: Collection[str]) -> bool:
+    """A directory that could not be read speaks for all below it."""
+    return any(path == name or path.startswith(f"{name}/") for name in names)
 
 
 def _is_in(scope: str, path: str, life: Life) -> bool:

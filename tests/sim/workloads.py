@@ -198,6 +198,23 @@ FOREIGN: Final = Workload(
     large=A_SEVENTH,
 )
 """Somebody writes and deletes plain keys without swampd."""
+BAD_DISK: Final = Workload(
+    name="bad_disk",
+    acts={"push": 0.45, "pull": 0.35, "lock": 0.1, "settle": 0.03, "resolve": 0.07},
+    troubles={
+        "crash": 0.2,
+        "pause": 0.05,
+        "full": 0.2,
+        "unreadable": 0.25,
+        "away": 0.15,
+        "displaced": 0.1,
+        "backup": 0.03,
+        "replace": 0.02,
+    },
+    trouble_every_s=8.0,
+    large=A_SEVENTH,
+)
+"""Disks are full, directories unreadable, roots away or replaced, for a while."""
 
 LOADS: Final = (
     NORMAL,
@@ -212,4 +229,5 @@ LOADS: Final = (
     LARGE,
     CROWD,
     FOREIGN,
+    BAD_DISK,
 )

@@ -14,6 +14,7 @@ from swampd.domain.layout import SCHEMA, Keys, Layout
 from swampd.domain.leases import Identity
 from swampd.domain.sizes import SIZES, Sizes
 from swampd.domain.values import BootId, DatastoreId, Wid
+from swampd.errors import SwampdError
 from swampd.ports import StoreCapabilities
 from swampd.stores.memory import Dialect, MemoryObjects
 from swampd.workspace import Ports, Workspace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DATASTORE = DatastoreId("d" * 32)
+START_AGAIN_S = 1.0
 
 
 class SimClock:
@@ -82,6 +84,24 @@ class SimThreads:
         return await self.io(work)
 
 
+class SimWorkspace(Workspace):
+    """What breaks in the background is a finding here, not only a line in the log."""
+
+    life: Life
+
+    async def _guarded(self, work: Coroutine[object, object, None], name: str) -> None:
+        async def watched() -> None:
+            try:
+                await work
+            except SwampdError:
+                raise
+            except Exception as error:
+                self.life.world.broken.append(error)
+                raise
+
+        await super()._guarded(watched(), name)
+
+
 class Life:
     """One daemon process: dead, every port it has is gone."""
 
@@ -106,7 +126,10 @@ class Life:
             node.world.sizes,
         )
         identity = Identity(f"user@{node.name}", node.name, number, node.name, node.boot_id, "0")
-        self.workspace = Workspace(ports, identity, DATASTORE, f"cache-{node.name}", least_free=0)
+        self.workspace = SimWorkspace(
+            ports, identity, DATASTORE, f"cache-{node.name}", least_free=0
+        )
+        self.workspace.life = self
 
     def check(self) -> None:
         """A dead process does nothing more."""
@@ -178,11 +201,22 @@ class Node:
     def start(self) -> Life:
         """Start the daemon, if none runs."""
         if self.life is None:
+            self.tree.reopen()
             self.lives += 1
             self.life = Life(self, self.lives)
             self.world.boots[self.name, self.lives] = self.boot_id
-            self.life.spawn(self.life.workspace.run())
+            self.life.spawn(self._serve(self.life))
         return self.life
+
+    async def _serve(self, life: Life) -> None:
+        """One life; where the disk does not let it begin, somebody asks again soon."""
+        try:
+            await life.workspace.run()
+        except* SwampdError:
+            if self.life is life:
+                self.life = None
+                life.kill()
+                asyncio.get_running_loop().call_later(START_AGAIN_S, self.start)
 
     def crash(self, *, power: bool) -> None:
         """kill -9, or a power cut of the whole machine (another boot)."""
@@ -223,6 +257,8 @@ class World:
         self.deaths = random.Random(~seed)
         """Deaths between two steps have chances of their own."""
         self.foreign = Foreigner(seed)
+        self.broken: list[Exception] = []
+        """What broke in the background of some daemon."""
         self.busy = False
         """Users and faults are about."""
         self.boots: dict[tuple[str, int], BootId] = {}
