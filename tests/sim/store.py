@@ -10,15 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from swampd.domain.layout import Keys
 from swampd.domain.outcomes import Applied, Found, Unknown
 from swampd.errors import StoreUnavailable, SwampdError
 from swampd.ports import SealedFile
 from swampd.waiting import for_each
+from tests.sim.calls import Call, Calls
 from tests.sim.parts import SimParts, Uploads
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from random import Random
 
     from swampd.domain.outcomes import Mismatch, Missing, Page, Unchanged, WriteOutcome
@@ -32,6 +34,7 @@ LATEST_S = 900.0
 """S3 refuses a signature older than 15 minutes."""
 CHUNK = 16
 """A body that is streamed comes in pieces of so many bytes."""
+REGISTERS = (Keys().locks, Keys().heads)
 MADE_THERE = ("copy", "complete")
 """Writes whose bytes the store has already."""
 
@@ -77,6 +80,7 @@ class Network:
     log: list[Mutation] = field(default_factory=list)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
+    calls: Calls = field(default_factory=Calls)
     writes_in_parts: bool = False
     uploads: Uploads = field(init=False)
 
@@ -118,9 +122,24 @@ class SimStore:
     def _cut(self) -> bool:
         return self._life.node.cut_until > self._loop.now
 
+    def _noted(
+        self,
+        what: str,
+        key: RemoteKey,
+        asked: Coroutine[Any, Any, A],
+        *,
+        body: bytes | None = None,
+        token: Token | None = None,
+    ) -> Coroutine[Any, Any, A]:
+        """A request on a register is remembered, with what its client is told."""
+        calls = self._net.calls
+        if not key.startswith(REGISTERS):
+            return asked
+        return calls.note(Call(self._life.name, what, key, self._loop.now, body, token), asked)
+
     # --- reads --------------------------------------------------------------------------------
 
-    async def _read(self, what: str, key: str, read: Callable[[], Any]) -> Any:
+    async def _read(self, what: str, key: str, read: Callable[[], A]) -> A:
         net, life = self._net, self._life
         self.requests += 1
         await life.delay(self._travel())
@@ -135,11 +154,12 @@ class SimStore:
     async def get(
         self, key: RemoteKey, *, if_token: Token | None = None, sink: Sink | None = None
     ) -> Found | Missing | Mismatch:
-        answer = await self._read("get", key, lambda: self._net.objects.get(key, if_token))
+        asked = self._read("get", key, lambda: self._net.objects.get(key, if_token))
+        answer = await self._noted("get", key, asked, token=if_token)
         if sink is not None and isinstance(answer, Found):
             for start in range(0, answer.size, CHUNK):
                 sink(answer.body[start : start + CHUNK])
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     async def get_each(self, wanted: Sequence[Wanted]) -> Sequence[Read | SwampdError]:
         answers: dict[int, Read | SwampdError] = {}
@@ -155,15 +175,16 @@ class SimStore:
         return [answers[number] for number in range(len(wanted))]
 
     async def get_if_changed(self, key: RemoteKey, token: Token) -> Found | Missing | Unchanged:
-        return await self._read(  # type: ignore[no-any-return]
-            "get?", key, lambda: self._net.objects.get_if_changed(key, token)
-        )
+        asked = self._read("get?", key, lambda: self._net.objects.get_if_changed(key, token))
+        return await self._noted("get?", key, asked, token=token)
 
     async def head(self, key: RemoteKey) -> Found | Missing:
-        return await self._read("head", key, lambda: self._net.objects.head(key))  # type: ignore[no-any-return]
+        asked = self._read("head", key, lambda: self._net.objects.head(key))
+        return await self._noted("head", key, asked)
 
     async def list(self, prefix: RemoteKey, after: str | None = None) -> Page:
-        return await self._read("list", prefix, lambda: self._net.objects.list(prefix, after))  # type: ignore[no-any-return]
+        asked = self._read("list", prefix, lambda: self._net.objects.list(prefix, after))
+        return await self._noted("list", prefix, asked)
 
     # --- writes -------------------------------------------------------------------------------
 
@@ -234,15 +255,17 @@ class SimStore:
 
     async def put(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
         raw = self._bytes(body)
-        return await self.write(
+        asked = self.write(
             "put", key, raw, metadata, lambda: self._net.objects.put(key, raw, metadata)
         )
+        return await self._noted("put", key, asked, body=raw)
 
     async def create(self, key: RemoteKey, body: Body, metadata: Mapping[str, str]) -> WriteOutcome:
         raw = self._bytes(body)
-        return await self.write(
+        asked = self.write(
             "create", key, raw, metadata, lambda: self._net.objects.create(key, raw, metadata)
         )
+        return await self._noted("create", key, asked, body=raw)
 
     async def create_each(
         self, creations: Sequence[Creation], may_send: MaySend
@@ -265,13 +288,14 @@ class SimStore:
         self, key: RemoteKey, body: Body, token: Token, metadata: Mapping[str, str]
     ) -> WriteOutcome:
         raw = self._bytes(body)
-        return await self.write(
+        asked = self.write(
             "replace",
             key,
             raw,
             metadata,
             lambda: self._net.objects.replace(key, raw, token, metadata),
         )
+        return await self._noted("replace", key, asked, body=raw, token=token)
 
     async def delete(self, key: RemoteKey) -> WriteOutcome:
         return await self.write("delete", key, None, {}, lambda: self._net.objects.delete(key))

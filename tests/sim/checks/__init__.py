@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.sim.checks import heads, leases, payload, reports, trees
+from tests.sim.checks import heads, leases, payload, registers, reports, trees
 from tests.sim.checks.log import Log
 from tests.sim.checks.trees import TreeWatch
 from tests.sim.checks.violations import Violation, digest, fail
@@ -39,6 +39,7 @@ def check_log(world: World, log: Log, history: History) -> None:
     heads.check_resurrection(log, history)
     heads.check_acknowledged(log, history)
     heads.check_failed(log, history)
+    registers.check_registers(world.network.calls.all)
     reports.check_breaks(log, history)
     reports.check_losses(history)
     payload.check_readable(world, log)
