@@ -110,8 +110,10 @@ def _without_base(
 ) -> Step:
     """Nothing was agreed on: new here, new there, or both."""
     if isinstance(local, Absent):
-        # Row `absent | new`: place.  Of a tombstone for what is not here nothing follows.
-        return Step.PLACE if isinstance(remote, Entry) else Step.NOTHING
+        # Row `absent | new`: place.  Of a tombstone for what is not here nothing follows, but that
+        # there is nothing left to join: a file made here later is new.
+        gone = Step.DROP_BASE if joining else Step.NOTHING
+        return Step.PLACE if isinstance(remote, Entry) else gone
     if isinstance(remote, Entry):
         # Row `both new`: agree, or conflict; the same in join mode.
         return Step.AGREE if local.content == remote.content else Step.CONFLICT

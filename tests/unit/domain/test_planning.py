@@ -98,9 +98,9 @@ def test_a_path_that_is_new(local: Local, remote: Remote, step: Step) -> None:
 @pytest.mark.parametrize(
     ("local", "remote", "step"),
     [
-        (GONE, None, Step.NOTHING),
+        (GONE, None, Step.DROP_BASE),
         (GONE, entry(THEIRS), Step.PLACE),
-        (GONE, tombstone(THEIRS), Step.NOTHING),
+        (GONE, tombstone(THEIRS), Step.DROP_BASE),
         (Present(MINE), None, Step.PUSH),
         (Present(MINE), entry(MINE), Step.AGREE),
         (Present(MINE), entry(THEIRS), Step.CONFLICT),
