@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.sim.mutants import lease, local, payload
+from tests.sim.mutants import harsh, lease, local, payload
 from tests.sim.workloads import (
+    BAD_DISK,
     BREAKERS,
     DEATHS,
+    FOREIGN,
+    LARGE,
     LATE,
     NORMAL,
     OUTAGES,
@@ -74,4 +77,9 @@ MUTANTS = (
     Mutant(local.placements_not_journalled, 30, DEATHS),
     Mutant(local.not_synced_before_rename, 80),
     Mutant(local.pointers_first, 40),
+    Mutant(harsh.uploads_left, 10, LARGE),
+    Mutant(harsh.completed_without_compare, 10, LARGE),
+    Mutant(harsh.sealed_copies_left, 5, LARGE),
+    Mutant(harsh.foreign_overwritten, 10, FOREIGN),
+    Mutant(harsh.unreadable_is_gone, 20, BAD_DISK),
 )
