@@ -80,6 +80,11 @@ class JournalDisk:
         self.connection = MemoryConnection.in_memory(image)
         self._durable: bytes | None = None
 
+    @property
+    def forgets(self) -> bool:
+        """Would a power cut take something back now?"""
+        return self._durable is not None
+
     def about_to_write(self, *, durable: bool) -> None:
         """Before a relaxed commit keep what a power cut would leave."""
         if not durable and self._durable is None:

@@ -67,8 +67,17 @@ def simulate(seed: int, load: Workload = NORMAL) -> Result:
     """Run one seed; a broken invariant is in the result."""
     result = Result(seed)
     holder: list[World] = []
+    judge(_main(seed, load, result, holder), result)
+    if holder:
+        result.trace = holder[0].network.trace
+        result.requests = len(result.trace)
+    return result
+
+
+def judge(main: Coroutine[Any, Any, None], result: Result) -> None:
+    """Run to the end in virtual time; what is broken is in the result."""
     try:
-        run(_main(seed, load, result, holder))
+        run(main)
     except Violation as violation:
         result.violation, result.invariant = str(violation), violation.invariant
     except Deadlock as deadlock:
@@ -77,10 +86,6 @@ def simulate(seed: int, load: Workload = NORMAL) -> Result:
         result.violation, result.invariant = _first(group), "crash"
     except Exception:  # noqa: BLE001 - whatever breaks the engine is a finding
         result.violation, result.invariant = traceback.format_exc(), "crash"
-    if holder:
-        result.trace = holder[0].network.trace
-        result.requests = len(result.trace)
-    return result
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:

@@ -226,11 +226,17 @@ class User:
         """Push one scope or all, and note what was acknowledged."""
         rng = self.world.rng
         chosen = scope or rng.choice((*SCOPES[:5], None))
-        before, began = self.node.tree.files(), self.world.time
         asker = Asker(self.owner, token, wait_s=rng.choice((0.0, 5.0, 60.0)))
         raw = None if chosen is None else [chosen]
+        return await self.push_as(life, raw, asker, allow_deletes=rng.random() < 0.5)
+
+    async def push_as(
+        self, life: Life, raw: list[str] | None, asker: Asker, *, allow_deletes: bool
+    ) -> Outcome:
+        """Push just this, and note what was acknowledged."""
+        before, began = self.node.tree.files(), self.world.time
         try:
-            outcome = await life.workspace.push(raw, asker, allow_deletes=rng.random() < 0.5)
+            outcome = await life.workspace.push(raw, asker, allow_deletes=allow_deletes)
         finally:
             self.history.count("push")
             self.history.pushes.append((life.name, began, self.world.time))
@@ -279,7 +285,7 @@ class User:
         asker = Asker(self.owner, wait_s=rng.choice((0.0, 20.0, 60.0, 200.0)))
         hold = await life.workspace.lock(chosen, asker, ttl_ms=ttl_ms)
         self.history.count("lock")
-        granted = self._granted(life, hold)
+        granted = self.note_hold(life, hold)
         try:
             for _ in range(rng.randint(0, 3)):
                 await life.delay(rng.uniform(0.0, load.holds_s))
@@ -292,7 +298,8 @@ class User:
             if not life.dead:
                 await life.workspace.release(hold)
 
-    def _granted(self, life: Life, hold: Hold) -> Granted:
+    def note_hold(self, life: Life, hold: Hold) -> Granted:
+        """Listen to what is said of a hold."""
         granted = Granted(life, hold, dict(hold.leases))
         granted.subscribe()
         self.history.grants.append(granted)

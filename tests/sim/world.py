@@ -113,22 +113,11 @@ class Life:
         self.dead = False
         self.tasks: set[asyncio.Task[Any]] = set()
         self.clock = SimClock(self, node.offset, node.rate)
-        store = SimStore(node.world.network, self)
-        self.store = store
-        ports = Ports(
-            store,
-            node.world.keys,
-            SimJournal(self),
-            node.tree,
-            self.clock,
-            SimRng(random.Random(node.world.rng.getrandbits(64))),
-            SimThreads(self),
-            node.world.sizes,
-        )
+        ports = node.make_ports(self)
+        self.store = ports.store
         identity = Identity(f"user@{node.name}", node.name, number, node.name, node.boot_id, "0")
-        self.workspace = SimWorkspace(
-            ports, identity, DATASTORE, f"cache-{node.name}", least_free=0
-        )
+        datastore, name = node.world.datastore_id, f"cache-{node.name}"
+        self.workspace = SimWorkspace(ports, identity, datastore, name, least_free=0)
         self.workspace.life = self
 
     def check(self) -> None:
@@ -165,6 +154,21 @@ class Life:
             task.cancel()
 
 
+def sim_ports(life: Life) -> Ports:
+    """The ports of a daemon, all of them simulated."""
+    world = life.world
+    return Ports(
+        SimStore(world.network, life),
+        world.keys,
+        SimJournal(life),
+        life.node.tree,
+        life.clock,
+        SimRng(random.Random(world.rng.getrandbits(64))),
+        SimThreads(life),
+        world.sizes,
+    )
+
+
 class Node:
     """A machine: its disk outlives its daemons."""
 
@@ -186,6 +190,8 @@ class Node:
         self.disk = JournalDisk()
         self.lives = 0
         self.life: Life | None = None
+        self.make_ports = sim_ports
+        """What its daemons are given for ports."""
 
     def pause(self, seconds: float) -> None:
         """Stand still for a while, as in suspend."""
@@ -200,13 +206,20 @@ class Node:
 
     def start(self) -> Life:
         """Start the daemon, if none runs."""
-        if self.life is None:
-            self.tree.reopen()
-            self.lives += 1
-            self.life = Life(self, self.lives)
-            self.world.boots[self.name, self.lives] = self.boot_id
-            self.life.spawn(self._serve(self.life))
+        return self.life or self.serve(self.wake())
+
+    def wake(self) -> Life:
+        """A new process, which does nothing by itself yet."""
+        self.tree.reopen()
+        self.lives += 1
+        self.life = Life(self, self.lives)
+        self.world.boots[self.name, self.lives] = self.boot_id
         return self.life
+
+    def serve(self, life: Life) -> Life:
+        """It serves its cache."""
+        life.spawn(self._serve(life))
+        return life
 
     async def _serve(self, life: Life) -> None:
         """One life; where the disk does not let it begin, somebody asks again soon."""
@@ -220,16 +233,24 @@ class Node:
 
     def crash(self, *, power: bool) -> None:
         """kill -9, or a power cut of the whole machine (another boot)."""
-        if self.life is not None:
-            self.life.kill()
-        self.life = None
+        self.kill()
         lose = power and self.world.rng.random() < 0.7
         if power:
-            self.boots += 1
-            self.boot_id = BootId(f"boot-{self.name}-{self.boots}")
+            self.reboot()
         kept = self.world.rng.randint(0, self.tree.unsynced) if lose else 0
         self.tree.crash(lose=lose, kept=kept)
         self.disk.crash(lose=lose)
+
+    def kill(self) -> None:
+        """The process is gone."""
+        if self.life is not None:
+            self.life.kill()
+        self.life = None
+
+    def reboot(self) -> None:
+        """What comes next is another boot."""
+        self.boots += 1
+        self.boot_id = BootId(f"boot-{self.name}-{self.boots}")
 
 
 def _tiny_sizes(chances: random.Random) -> Sizes:
@@ -261,6 +282,10 @@ class World:
         """What broke in the background of some daemon."""
         self.busy = False
         """Users and faults are about."""
+        self.datastore_id = DATASTORE
+        """What its layout says."""
+        self.set_up = True
+        """False: nobody has made a layout yet."""
         self.boots: dict[tuple[str, int], BootId] = {}
         """The boot of each life, by machine and number."""
         if write_interval_s:

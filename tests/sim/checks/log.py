@@ -55,6 +55,8 @@ class Log:
             self._take_lock(mutation, key)
         elif key.startswith(keys.heads):
             self._take_head(mutation, key)
+        elif key == keys.layout and not self._world.set_up and mutation.operation == "create":
+            self._world.set_up = True
         elif key == keys.layout:
             fail("L10", f"the layout was written by {mutation.operation} of a daemon")
         elif key.startswith("_control/"):
