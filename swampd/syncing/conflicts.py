@@ -19,7 +19,7 @@ from swampd.domain.values import CachePath
 from swampd.errors import BadRequest, StoreUnavailable
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
-from swampd.ports import FileRead, SealedFile, Stamp
+from swampd.ports import FileRead, ReadProblem, SealedFile, Stamp
 from swampd.syncing import local_ledger
 from swampd.syncing.disk import working_in_the_cache
 from swampd.syncing.fetching import fetch
@@ -146,6 +146,7 @@ class Resolver:
             await self._resolve(path, side)
 
     async def _resolve(self, path: CachePath, side: Side) -> None:
+        await self._bases.check()
         conflict = await self._sync.journal.read(lambda tx: local_ledger.conflict(tx, path))
         if conflict is None:
             raise BadRequest(
@@ -170,13 +171,20 @@ class Resolver:
 
     async def _must_be_shown(self, conflict: Conflict) -> None:
         """Nobody decides on a content that they cannot have seen: a copy that is gone is fetched
-        anew by the next pull, which finds the conflict again."""
-        copy = conflict.copy
+        anew by the next pull, which finds the conflict again.  One that only cannot be read now
+        stays the conflict's: it may be bytes that are nowhere else."""
+        copy, path = conflict.copy, conflict.path
         if copy is None:
             return
-        if await self._sync.threads.io(lambda: self._can_be_read(copy)):
+        problem = await self._sync.threads.io(lambda: self._look_at_copy(copy))
+        if problem is None:
             return
-        path = conflict.path
+        if problem is not ReadProblem.GONE:
+            raise BadRequest(
+                f"the other content of {path} cannot be read now: {copy} is {problem.value}",
+                "let the user of the daemon read it, then decide",
+                path=path,
+            )
 
         def work(tx: Transaction) -> None:
             local_ledger.forget_conflict(tx, path)
@@ -189,11 +197,14 @@ class Resolver:
             path=path,
         )
 
-    def _can_be_read(self, copy: str) -> bool:
+    def _look_at_copy(self, copy: str) -> ReadProblem | None:
+        """None: it can be read."""
         read = self._sync.tree.read_conflict(copy)
-        if isinstance(read, FileRead) and isinstance(read.body, SealedFile):
+        if isinstance(read, ReadProblem):
+            return read
+        if isinstance(read.body, SealedFile):
             self._sync.tree.drop_sealed(read.body)
-        return isinstance(read, FileRead)
+        return None
 
     async def _decide(self, conflict: Conflict, side: Side) -> None:
         """Ours: it is an edit of theirs, as it was shown (a newer one conflicts again).  Theirs:

@@ -76,7 +76,7 @@ def note_pull(
     found = {*conflicts, *held, *failed}
     stale = [row for row in local_ledger.states(tx, scope) if row[0] not in found]
     unapplied = frozenset(rows.unapplied_in(tx, scope)) if stale else frozenset()
-    over = frozenset(stuck_over(tx)) if stale else frozenset()
+    over = frozenset((*stuck_over(tx), *_decided(tx, scope))) if stale else frozenset()
     gone = [
         path
         for path, _, state, why in stale
@@ -111,6 +111,13 @@ def stuck_over(tx: Transaction) -> list[CachePath]:
         (PathState.UNSETTLED.value,),
     )
     return [CachePath(path) for (path,) in found]
+
+
+def _decided(tx: Transaction, scope: Scope) -> set[CachePath]:
+    """Paths that are shown as in conflict, and no conflict is known of them: its copy was gone, and
+    it came to nothing before another was made."""
+    shown = local_ledger.in_state(tx, scope, PathState.CONFLICT)
+    return {*map(CachePath, shown)} - {c.path for c in local_ledger.conflicts(tx)}
 
 
 def collisions(tx: Transaction, scope: Scope) -> list[Conflict]:

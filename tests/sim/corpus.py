@@ -53,9 +53,9 @@ AIMED = {
     "deaths": (30002, 30011, 30039, 30066),
     "large": (20006, 20007, 20012),
     "foreign": (20014,),
-    "bad_disk": (20001, 20002, 20003, 20005, 20007),
+    "bad_disk": (20001, 20002, 20003, 20005, 20007, 20017),
 }
 """The same of the workloads that aim: a commit of a parent whose paths were declared as a child's
 before its answer came, a file that was placed just before a crash and taken for the user's; sealed
 copies that nobody removed; a disk in trouble that was taken for a bug, a path
-that joined for ever."""
+that joined for ever, a conflict that was shown and could not be decided."""

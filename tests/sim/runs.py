@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tests.sim.world import Node
 
 UNREADABLE = ("", "data", "data/x", "data/x/1", "out", "out/deep", "data/top", "root.txt")
+FULL_DIRECTORIES = 0.5
 RENAMES = ("exchange", "rename_new", "move_away")
 
 
@@ -147,6 +148,8 @@ def _hook(
             history.count("interleaved")
         if operation in RENAMES and world.deaths.random() < load.die_in_batch:
             _die(node, history, load)
+        if operation in RENAMES and load.full_in_batch:
+            _fill_in_batch(node, history, load)
 
     node.tree.before_step = hook
 
@@ -173,6 +176,20 @@ def _die(node: Node, history: History, load: Workload) -> None:
 
     asyncio.get_running_loop().call_later(chances.choice(load.down_s), restart)
     raise asyncio.CancelledError
+
+
+def _fill_in_batch(node: Node, history: History, load: Workload) -> None:
+    """The disk is full just now, in the middle of what the daemon does."""
+    chances, tree = node.world.deaths, node.tree
+    if chances.random() >= load.full_in_batch:
+        return
+    history.count("full_in_batch")
+    tree.no_space, tree.full_directories = True, chances.random() < FULL_DIRECTORIES
+
+    def mends() -> None:
+        tree.no_space = tree.full_directories = False
+
+    asyncio.get_running_loop().call_later(chances.uniform(1, 10), mends)
 
 
 # --- busy times -----------------------------------------------------------------------------------
@@ -259,7 +276,7 @@ def _break_disk(node: Node, history: History, trouble: str) -> None:
     mends: Callable[[], object]
     match trouble:
         case "full":
-            tree.no_space, tree.full_directories = True, rng.random() < 0.5
+            tree.no_space, tree.full_directories = True, rng.random() < FULL_DIRECTORIES
 
             def mends() -> None:
                 tree.no_space = tree.full_directories = False

@@ -792,6 +792,8 @@ class SimTree(Disk):
         node = self._private("tmp", name)
         trash = self._area("trash")
         _refuse_taken(trash, name)
+        if self.full_directories:
+            self._room(f"trash/{name}")
         self._move((self._area("tmp"), name, None), (trash, name, node))
 
     def tmp_to_conflicts(self, name: str, path: CachePath) -> str:
@@ -816,6 +818,8 @@ class SimTree(Disk):
             if base not in parent.entries:
                 break
             taken += 1
+        if self.full_directories:
+            self._room(place)
         self._step("rename_new", place)
         self._move((self._area(area), name, None), (parent, base, node))
         return place

@@ -68,6 +68,8 @@ class Workload:
     """The same just before a rename, at the very path that is renamed."""
     die_in_batch: float = 0.02
     """The daemon dies just before a rename in the cache, the rest of its batch undone."""
+    full_in_batch: float = 0.0
+    """The disk is full from just before a rename in the cache, for some seconds."""
     own_paths: bool = False
     """Each path is edited at one machine only."""
     paths: tuple[str, ...] = PATHS
@@ -212,6 +214,8 @@ BAD_DISK: Final = Workload(
         "replace": 0.02,
     },
     trouble_every_s=8.0,
+    interleave_aimed=0.3,
+    full_in_batch=0.1,
     large=A_SEVENTH,
 )
 """Disks are full, directories unreadable, roots away or replaced, for a while."""
