@@ -18,15 +18,17 @@ from swampd.errors import StoreUnavailable
 from swampd.indexing import ledger, rows
 from swampd.indexing.manifests import Folded
 from swampd.indexing.reading import put_pending
+from swampd.locking import ledger as locks
 from swampd.locking.cas import Landed, Refused
 
 if TYPE_CHECKING:
     from swampd.domain.heads import ManifestRef
-    from swampd.domain.values import DatastoreId, Scope
+    from swampd.domain.values import DatastoreId, Scope, Token
     from swampd.indexing.ledger import KnownHead
     from swampd.indexing.manifests import Manifests
     from swampd.indexing.reading import HeadReader
     from swampd.indexing.writing import HeadWriter
+    from swampd.locking.cas import Fate
     from swampd.locking.lease import Lease
     from swampd.ports import Journal
 
@@ -64,7 +66,8 @@ async def declare(
         head = _naming(parent, child, ref, writer.stamp(top_lease), reader.datastore_id)
         seen = await journal.read(partial(ledger.seen_of, scopes=tuple(head.children)))
         head = heads.with_seen_children(head, seen)
-        fate = await writer.write(top_lease, head, parent.token if parent is not None else None)
+        token = parent.token if parent is not None else None
+        fate = await _send(writer, journal, top_lease, head, token)
         if isinstance(fate, Landed):
             await writer.adopt_own(Folded(head), fate, parent)
             break
@@ -75,6 +78,24 @@ async def declare(
     home = ref.wid if ref is not None else None
     await journal.write(lambda tx: put_pending(tx, child, moved, home))
     await writer.create_child(child_lease, head, ref)
+
+
+async def _send(
+    writer: HeadWriter, journal: Journal, lease: Lease, head: Head, token: Token | None
+) -> Fate:
+    """Send the declare; until its answer is known it counts as an unanswered request of its epoch.
+
+    It moves paths to a scope that the next holder of this one knows nothing of (section 3, in
+    doubt; ADR 0015).  Not durable: after a power cut the record is taken over, in doubt anyway.
+    """
+    nonce, before = lease.nonce, lease.left_unanswered
+    await journal.write(lambda tx: locks.note_declare(tx, nonce, open_=True), durable=False)
+    lease.left_unanswered = True
+    fate = await writer.write(lease, head, token)
+    if isinstance(fate, Landed | Refused) and not before:
+        await journal.write(lambda tx: locks.note_declare(tx, nonce, open_=False), durable=False)
+        lease.left_unanswered = False
+    return fate
 
 
 def _naming(

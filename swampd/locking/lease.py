@@ -71,7 +71,7 @@ class Lease:
         self.unanswered = 0
         """Requests on plain keys under this epoch that may still land."""
         self.left_unanswered = False
-        """The life before left such requests under this epoch; they may land any time."""
+        """Such requests of the life before, or a declare, may land any time under this epoch."""
         self.loss: Loss | None = None
         self.stand_under(under)
 
@@ -100,6 +100,13 @@ class Lease:
     def in_doubt(self) -> bool:
         """True while requests of earlier epochs may still land on plain keys."""
         return self.record.in_doubt is not None
+
+    @property
+    def must_claim(self) -> bool:
+        """A declare of an earlier holder, or of the life before, may land: then a path belongs to a
+        scope that this lease does not lock.  A claim shuts it out before the first request on a
+        plain key (section 3, in doubt; ADR 0015)."""
+        return not self.claimed and (self.in_doubt or self.left_unanswered)
 
     def alive(self) -> bool:
         """Is it neither lost nor lapsed?  (L7, L13)."""

@@ -54,12 +54,15 @@ class Remembered:
     boot_id: BootId
     record: LockRecord | None
     token: Token | None
+    declares: bool
+    """A declare was sent under it, and its answer is not known."""
 
 
 def begin_acquisition(tx: Transaction, record: LockRecord, boot_id: BootId) -> None:
     """A nonce is about to be sent."""
     tx.execute(
-        "INSERT INTO lock_nonce VALUES (?, ?, ?, ?, NULL, ?, ?, NULL)",
+        "INSERT INTO lock_nonce (nonce, scope, epoch, covers, boot_id, record)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
         (
             record.nonce,
             record.scope,
@@ -80,6 +83,11 @@ def note_deadline(tx: Transaction, record: LockRecord, token: Token, deadline: f
     )
 
 
+def note_declare(tx: Transaction, nonce: Nonce, *, open_: bool) -> None:
+    """A declare is about to be sent under this acquisition, or its answer is known."""
+    tx.execute("UPDATE lock_nonce SET declares = ? WHERE nonce = ?", (open_, nonce))
+
+
 def forget_nonce(tx: Transaction, nonce: Nonce) -> None:
     """The record no longer carries this nonce, or is free: nothing of it is mine any more."""
     tx.execute("DELETE FROM lock_nonce WHERE nonce = ?", (nonce,))
@@ -93,7 +101,8 @@ def is_mine(tx: Transaction, nonce: Nonce) -> bool:
 def acquisitions(tx: Transaction) -> list[Remembered]:
     """All acquisitions that were begun and not given back."""
     rows = tx.execute(
-        "SELECT nonce, scope, epoch, covers, deadline, boot_id, record, token FROM lock_nonce"
+        "SELECT nonce, scope, epoch, covers, deadline, boot_id, record, token, declares"
+        " FROM lock_nonce"
         " ORDER BY scope, epoch"
     )
     return [
@@ -106,8 +115,9 @@ def acquisitions(tx: Transaction) -> list[Remembered]:
             BootId(boot_id),
             _record(record, Scope(scope)),
             load_token(token),
+            bool(declares),
         )
-        for nonce, scope, epoch, covers, deadline, boot_id, record, token in rows
+        for nonce, scope, epoch, covers, deadline, boot_id, record, token, declares in rows
     ]
 
 

@@ -70,7 +70,8 @@ async def recover_leases(
         kept |= {part.nonce for part in parts if part is not None}
         for lease in recovered:
             if lease is not None:
-                lease.left_unanswered = await has_unanswered(lease.epoch)
+                left = mine[lease.nonce].declares
+                lease.left_unanswered = left or await has_unanswered(lease.epoch)
         if whole:
             _restore(keeper, holds, row, [lease for lease in recovered if lease is not None])
         else:
@@ -141,7 +142,7 @@ async def _give_back(
         return clock.now() < deadline
 
     fate: Fate | None = None
-    unanswered = await has_unanswered(record.epoch)
+    unanswered = one.declares or await has_unanswered(record.epoch)
     try:
         while in_time():
             free = leases.released(record, book.fresh_wid(), unanswered=unanswered)

@@ -108,7 +108,7 @@ class Compactor:
         stops = await sync.journal.read(lambda tx: heads_ledger.stops(tx, scope))
         if stops:
             return f"halted: {stops[0][0].value}"
-        if lease.in_doubt:
+        if lease.in_doubt or lease.left_unanswered:
             return IN_DOUBT
         known = await sync.reader.refresh(scope)
         await sync.writer.check_epoch(lease, known)

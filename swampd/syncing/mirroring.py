@@ -270,8 +270,11 @@ async def settle(sync: Sync, lease: Lease, *, whole: bool = False) -> int:
     await sync.writer.check_epoch(lease, known)
     if known is None:
         return 0
+    mirror = Mirror(sync, lease)
+    if lease.must_claim and await mirror.left():
+        known = await sync.writer.claim(lease)
     async with lease.guarding():
-        await Mirror(sync, lease).run()
+        await mirror.run()
     settled, staged = await sync.journal.read(lambda tx: settlements(tx, scope, {}))
     if not settled and not whole:
         return 0

@@ -221,14 +221,15 @@ class Pusher:
 
     async def _head(self, lease: Lease) -> KnownHead | None:
         """The head to plan on: after a claim the journal's, else read; open commits are settled
-        first, by a claim where only that can tell."""
+        first, by a claim where only that can tell.  In doubt a claim comes first (section 3)."""
         scope = lease.scope
         if lease.claimed:
             return await self._sync.reader.known(scope)
         known = await self._sync.reader.refresh(scope)
         await self._sync.writer.check_epoch(lease, known)
         await find_out(self._sync, self._bases, scope, known)
-        if await self._sync.journal.read(lambda tx: ledger.commits(tx, scope)):
+        unclear = await self._sync.journal.read(lambda tx: ledger.commits(tx, scope))
+        if unclear or lease.must_claim:
             known = await self._sync.writer.claim(lease)
             await find_out(self._sync, self._bases, scope, known)
         return known

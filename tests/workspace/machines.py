@@ -22,6 +22,7 @@ from swampd.journal.database import open_journal
 from swampd.locking.holds import Owner
 from swampd.syncing import local_ledger
 from swampd.threads import BoundedThreads
+from swampd.waiting import for_each
 from swampd.workspace import Asker, Ports, Workspace
 
 if TYPE_CHECKING:
@@ -131,6 +132,37 @@ def replace_get(one: Machine, get: Any) -> None:
         return answers
 
     store.get, store.get_each = get, get_each
+
+
+def intercept(one: Machine, name: str, before: Any) -> None:
+    """Await `before(key, body)` ahead of every such operation of a machine's store."""
+    store = one.store._store
+    real = getattr(store, name)
+
+    async def operation(key: Any, *rest: Any) -> Any:
+        await before(str(key), rest[0] if rest else b"")
+        return await real(key, *rest)
+
+    setattr(store, name, operation)
+
+
+def intercept_each_creation(one: Machine, before: Any) -> None:
+    """Await `before(key, body)` ahead of every creation, those of many at once too."""
+    intercept(one, "create", before)
+    store = one.store._store
+
+    async def create_each(creations: Any, may_send: Any) -> list[Any]:
+        answers: list[Any] = [None] * len(creations)
+
+        async def create(number: int) -> None:
+            each = creations[number]
+            if may_send(number):
+                answers[number] = await store.create(each.key, each.body, each.metadata)
+
+        await for_each(range(len(creations)), create, store.capabilities.side_by_side)
+        return answers
+
+    store.create_each = create_each
 
 
 def _raised(outcome: Any) -> Any:

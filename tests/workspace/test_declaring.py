@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
-from tests.workspace.machines import machine
+from swampd.domain.values import Scope
+from tests.workspace.machines import intercept, intercept_each_creation, machine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,5 +80,45 @@ def test_a_push_means_what_another_machine_declared_meanwhile(tmp_path: Path, pl
             assert list(pushed.done) == ["data/a"]
             assert children(place) == ["data/a"]
             assert place.read("data/a/b/x") == b"2"
+
+    asyncio.run(main())
+
+
+def test_a_declare_whose_answer_is_not_known_is_shut_out_by_the_next_holder_before_it_acts(
+    tmp_path: Path, place: Place
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
+            a.write("data/top", b"1")
+            await a.push("data")
+            await b.pull()
+            sent, never = asyncio.Event(), asyncio.Event()
+
+            async def hang(key: str, body: bytes) -> None:
+                if "/heads/" in key and json.loads(body)["kind"] == "declare":
+                    sent.set()
+                    await never.wait()
+
+            intercept(a, "replace", hang)
+            async with asyncio.TaskGroup() as group:
+                lock = group.create_task(a.workspace.lock(["data/x"], a.asker))
+                await sent.wait()
+                lock.cancel()
+            await a.until_free(Scope("data"))
+            freed = await b.workspace.book.look(Scope("data"))
+            assert freed is not None
+            assert freed.record is not None
+            assert freed.record.in_doubt == freed.record.epoch
+
+            kinds: list[str] = []
+
+            async def look(key: str, _body: bytes) -> None:
+                if key.endswith("data/x/new"):
+                    kinds.append(place.head()["kind"])
+
+            intercept_each_creation(b, look)
+            b.write("data/x/new", b"2")
+            await b.push("data")
+            assert kinds == ["claim"]
 
     asyncio.run(main())

@@ -14,10 +14,9 @@ from swampd.domain.values import Scope
 from swampd.errors import LockLost, LockTimeout
 from swampd.locking.holds import Owner
 from swampd.locking.lease import Loss
-from swampd.waiting import for_each
 from swampd.workspace import Asker
 from tests.places.place import lock_key
-from tests.workspace.machines import machine
+from tests.workspace.machines import intercept, intercept_each_creation, machine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,37 +25,6 @@ if TYPE_CHECKING:
     from tests.workspace.machines import Machine
 
 DATA = Scope("data")
-
-
-def intercept(one: Machine, name: str, before: Any) -> None:
-    """Await `before(key, body)` ahead of every such operation of a machine's store."""
-    store = one.store._store
-    real = getattr(store, name)
-
-    async def operation(key: Any, *rest: Any) -> Any:
-        await before(str(key), rest[0] if rest else b"")
-        return await real(key, *rest)
-
-    setattr(store, name, operation)
-
-
-def intercept_each_creation(one: Machine, before: Any) -> None:
-    """Await `before(key, body)` ahead of every creation, those of many at once too."""
-    intercept(one, "create", before)
-    store = one.store._store
-
-    async def create_each(creations: Any, may_send: Any) -> list[Any]:
-        answers: list[Any] = [None] * len(creations)
-
-        async def create(number: int) -> None:
-            each = creations[number]
-            if may_send(number):
-                answers[number] = await store.create(each.key, each.body, each.metadata)
-
-        await for_each(range(len(creations)), create, store.capabilities.side_by_side)
-        return answers
-
-    store.create_each = create_each
 
 
 def test_who_merely_waits_for_a_scope_does_not_have_it(tmp_path: Path, place: Place) -> None:

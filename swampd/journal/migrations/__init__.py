@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from swampd.journal.migrations import m0001_start, m0002_answers, m0003_sent, m0004_upload
+from swampd.journal.migrations import (
+    m0001_start,
+    m0002_answers,
+    m0003_sent,
+    m0004_upload,
+    m0005_declares,
+)
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     m0001_start.SQL,
     m0002_answers.SQL,
     m0003_sent.SQL,
     m0004_upload.SQL,
+    m0005_declares.SQL,
 )
 """All steps; their number is the newest version that this daemon knows."""
