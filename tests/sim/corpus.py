@@ -58,4 +58,5 @@ AIMED = {
 """The same of the workloads that aim: a commit of a parent whose paths were declared as a child's
 before its answer came, a file that was placed just before a crash and taken for the user's; sealed
 copies that nobody removed; a disk in trouble that was taken for a bug, a path
-that joined for ever, a conflict that was shown and could not be decided; a declare that landed late."""
+that joined for ever, a conflict that was shown and could not be decided; a declare that landed
+late."""
