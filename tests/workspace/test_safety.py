@@ -4,13 +4,15 @@ path's trouble."""
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from swampd.domain.states import ConflictKind, Halt, PathState
 from swampd.domain.values import CachePath, Scope, Sha256
-from swampd.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
+from swampd.errors import LowSpace, OutcomeUnknown, StoreDenied, StoreUnavailable
 from swampd.indexing import ledger as heads_ledger
 from swampd.ports import FileRead, ReadProblem
 from swampd.syncing import local_ledger, rolling
@@ -384,5 +386,34 @@ def test_kept_bytes_stay_listed_when_join_mode_begins(tmp_path: Path, place: Pla
             (a.cache / str(found.copy)).unlink()
             assert not await a.workspace.desks.bases.check()
             assert await conflicts_of(a) == []
+
+    asyncio.run(main())
+
+
+# --- a disk that is full ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_decision_that_the_disk_does_not_let_be_carried_out_leaves_the_conflict(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch, side: Side
+) -> None:
+    def full(*_args: object, **_named: object) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
+            a.write("d/f", b"theirs")
+            await a.push("d")
+            b.write("d/f", b"ours")
+            await b.pull("d")
+            assert [c.path for c in await conflicts_of(b)] == [F]
+            for method in ("write_tmp", "write_marker"):
+                monkeypatch.setattr(b.workspace.ports.tree, method, full)
+            with pytest.raises(LowSpace):
+                await b.workspace.desks.resolver.resolve(F, side)
+            assert [c.path for c in await conflicts_of(b)] == [F]
+            monkeypatch.undo()
+            await b.workspace.desks.resolver.resolve(F, side)
+            assert not await conflicts_of(b)
 
     asyncio.run(main())
