@@ -70,7 +70,7 @@ demo: setup
 	$(call run_if_built,demo,tests.demo)
 
 sim: setup
-	$(call run_if_built,sim,tests.sim --seeds 2000 --aimed 40 --mutants)
+	$(call run_if_built,sim,tests.sim --seeds 2000 --aimed 40 --require-rules --mutants)
 
 bench: setup
 	$(call run_if_built,bench,bench)

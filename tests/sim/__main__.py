@@ -1,10 +1,14 @@
 """`python -m tests.sim`: run seeds and mutants, on every core.
 
-python -m tests.sim --seeds 2000 --aimed 40 --mutants       what `make sim` does
+python -m tests.sim --seeds 2000 --aimed 40 --require-rules --mutants       what `make sim` does
 python -m tests.sim --seed 17                   replay one seed, printing its trace
 python -m tests.sim --mutant size_only          one mutant
 python -m tests.sim --load late --seeds 50      another workload (see `workloads.py`)
 python -m tests.sim --aimed 50                  so many seeds of each workload that aims
+python -m tests.sim --mutants --write           all mutants, and their table into docs/mutants.md
+
+Runs of seeds end with how often each rule was exercised (`rules.py`); with `--require-rules` it is
+an error when one was not.
 """
 
 from __future__ import annotations
@@ -15,23 +19,38 @@ import os
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.sim import rules
 from tests.sim.corpus import AIMED, CORPUS
+from tests.sim.hearing import silence
 from tests.sim.mutants import MUTANTS, Mutant
-from tests.sim.runs import Result, silence, simulate
+from tests.sim.runs import Result, simulate
 from tests.sim.workloads import LOADS, NORMAL, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
 FRESH_FROM = 10_000
+REACHED: Counter[str] = Counter()
+"""How often each rule was exercised by all the seeds of this process."""
+TABLE = Path(__file__).parents[2] / "docs" / "mutants.md"
+ABOUT = """\
+# Mutants: engines that are broken on purpose
+
+Written by `python -m tests.sim --mutants --write`. Each is a small patch in `tests/sim/mutants/`;
+the simulator catches it when some invariant breaks within the seeds that it is given, and the
+engine as it is breaks none in the same seeds. *Seeds* is the number needed, of how many it is
+given; *workload* is one of `tests/sim/workloads.py`.
+
+"""
 
 
 def run_seed(asked: tuple[int, str]) -> Result:
     """One seed of a workload, its trace kept only when it broke something."""
     seed, name = asked
-    result = simulate(seed, _load(name))
+    result = simulate(seed, _load(name), count_rules=True)
     if result.violation is None:
         result.trace = []
     return result
@@ -62,6 +81,7 @@ def run_seeds(seeds: Iterable[int], load: Workload = NORMAL) -> list[Result]:
         for result in pool.imap_unordered(run_seed, asked, chunksize=2):
             done += 1
             counts.update(result.counts)
+            REACHED.update(result.rules)
             if result.violation is not None:
                 broken.append(result)
                 print(f"seed {result.seed}: {result.violation}", flush=True)
@@ -84,11 +104,12 @@ def run_aimed(seeds: range) -> bool:
     return not broken
 
 
-def run_mutants(mutants: Iterable[Mutant]) -> bool:
+def run_mutants(mutants: Iterable[Mutant], *, write: bool = False) -> bool:
     """Run these mutants; True when all are caught within their seeds, and the engine itself breaks
     nothing in the same seeds of the workloads that aim."""
     chosen = {mutant.name: mutant for mutant in mutants}
     fine = True
+    caught: dict[str, tuple[int | None, str | None]] = {}
     needed: Counter[str] = Counter()
     with multiprocessing.Pool(os.cpu_count(), initializer=silence) as pool:
         for name, count, invariant in pool.imap_unordered(run_mutant, chosen):
@@ -96,10 +117,37 @@ def run_mutants(mutants: Iterable[Mutant]) -> bool:
             load = chosen[name].load.name
             print(f"mutant {name}: {said} ({load}, of {chosen[name].seeds})", flush=True)
             fine = fine and count is not None
+            caught[name] = (count, invariant)
             needed[load] = max(needed[load], count or 0)
     for load, count in needed.items():
         fine = not run_seeds(range(FRESH_FROM, FRESH_FROM + count), _load(load)) and fine
+    rows = list(_table_of(chosen, caught))
+    print("\n".join(rows))
+    if write:
+        TABLE.write_text(ABOUT + "\n".join(rows) + "\n")
     return fine
+
+
+def _table_of(
+    chosen: Mapping[str, Mutant], caught: Mapping[str, tuple[int | None, str | None]]
+) -> Iterator[str]:
+    """A table in Markdown: what is broken, what caught it, and what that took."""
+    yield "| mutant | what it does | invariant | seeds | workload |"
+    yield "|---|---|---|---|---|"
+    for name, mutant in chosen.items():
+        count, invariant = caught[name]
+        did = " ".join((mutant.apply.__doc__ or "").split()).removesuffix(".")
+        seeds = f"{count or 'NOT CAUGHT'} of {mutant.seeds}"
+        yield f"| `{name}` | {did} | {invariant or '-'} | {seeds} | {mutant.load.name} |"
+
+
+def print_rules(*, require: bool) -> bool:
+    """How often each rule was exercised; False when one was not and all are required."""
+    print("\n".join(rules.table(REACHED)))
+    missing = rules.unreached(REACHED)
+    if missing:
+        print(f"not exercised: {', '.join(missing)}")
+    return not (require and missing)
 
 
 def replay(seed: int, load: Workload) -> int:
@@ -124,6 +172,8 @@ def main() -> int:
     parser.add_argument("--load", default=NORMAL.name, choices=[load.name for load in LOADS])
     parser.add_argument("--mutants", action="store_true")
     parser.add_argument("--mutant")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--require-rules", action="store_true")
     asked = parser.parse_args()
     load = _load(asked.load)
     if asked.seed is not None:
@@ -134,9 +184,11 @@ def main() -> int:
         fine = not run_seeds((*corpus, *range(asked.first, asked.first + asked.seeds)), load)
     if asked.aimed:
         fine = run_aimed(range(asked.first, asked.first + asked.aimed)) and fine
+    if asked.seeds or asked.aimed:
+        fine = print_rules(require=asked.require_rules) and fine
     chosen = [m for m in MUTANTS if asked.mutants or m.name == asked.mutant]
     if chosen:
-        fine = run_mutants(chosen) and fine
+        fine = run_mutants(chosen, write=asked.write) and fine
     print("sim: clean" if fine else "sim: BROKEN")
     return 0 if fine else 1
 

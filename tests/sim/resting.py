@@ -221,6 +221,8 @@ def _check_requests(node: Node, since: int, most: int, what: str, *, headless: i
         return  # a settlement came between
     if node.world.foreign.touched:
         return
+    # Somebody else has settled since: the manifest that its head names is new.
+    most += sum("/manifests/" in line for line in mine)
     # A declared scope without a head of its own yet: its parent and what moved are read again.
     most += headless * sum(line.endswith("-> Missing") for line in mine)
     if len(mine) > most:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import random
 import traceback
+from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
-from tests.sim import checks
+from tests.sim import checks, rules
 from tests.sim.checks import Violation
 from tests.sim.findings import Findings
+from tests.sim.hearing import EAR
 from tests.sim.loop import Deadlock, run
+from tests.sim.misfortunes import go_wrong
+from tests.sim.mutants.patching import patched
 from tests.sim.resting import come_to_rest
 from tests.sim.store import Faults
-from tests.sim.users import History, User
+from tests.sim.users import History, Replaced, User
 from tests.sim.workloads import NORMAL, PATHS, Workload
 from tests.sim.world import World
 
@@ -47,6 +50,8 @@ class Result:
     invariant: str | None = None
     trace: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    rules: Counter[str] = field(default_factory=Counter)
+    """How often each rule was exercised, if that was to be counted."""
     requests: int = 0
 
     @property
@@ -55,20 +60,14 @@ class Result:
         return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()
 
 
-def silence() -> None:
-    """The engine's log goes nowhere."""
-    structlog.configure(
-        processors=[structlog.testing.LogCapture()],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
-        cache_logger_on_first_use=True,
-    )
-
-
-def simulate(seed: int, load: Workload = NORMAL) -> Result:
+def simulate(seed: int, load: Workload = NORMAL, *, count_rules: bool = False) -> Result:
     """Run one seed; a broken invariant is in the result."""
     result = Result(seed)
     holder: list[World] = []
-    judge(_main(seed, load, result, holder), result)
+    EAR.begin()
+    watched = rules.watching(result.rules) if count_rules else nullcontext()
+    with patched(*load.limits), watched:
+        judge(_main(seed, load, result, holder), result)
     if holder:
         result.trace = holder[0].network.trace
         result.requests = len(result.trace)
@@ -108,7 +107,8 @@ async def _main(seed: int, load: Workload, result: Result, holder: list[World]) 
     holder.append(world)
     history, findings, log = History(), Findings(), checks.Log(world)
     result.counts = history.counts
-    world.network.watchers.append(lambda: findings.look(lambda: checks.check_now(world, log)))
+    look = partial(checks.check_now, world, log, history)
+    world.network.watchers.append(lambda: findings.look(look))
     watches = []
     for node in world.nodes:
         watch = checks.TreeWatch(world, node, log, history)
@@ -122,6 +122,7 @@ async def _main(seed: int, load: Workload, result: Result, holder: list[World]) 
     for watch in watches:
         watch.look()
     checks.check_all(world, log, history)
+    rules.read(log, result.rules)
 
 
 # --- between two steps of the daemon --------------------------------------------------------------
@@ -157,6 +158,7 @@ def _hook(
 def _crash(node: Node, history: History, *, power: bool) -> None:
     """What a power cut takes back of a user's doing was not on the disk: it was not done."""
     before = node.tree.files()
+    history.note_death(node)
     node.crash(power=power)
     after = node.tree.files()
     for name, path in tuple(history.left):
@@ -210,6 +212,8 @@ async def _busy(
     tasks.append(_task(_break(world, load, history, log)))
     if load.foreign_every_s:
         tasks.append(_task(_meddle(world, load, history)))
+    if load.misfortunes:
+        tasks.append(_task(go_wrong(world, load, history, log)))
     await findings.wait(load.busy_s)
     world.busy = False
     for task in tasks:
@@ -295,7 +299,7 @@ def _break_disk(node: Node, history: History, trouble: str) -> None:
                 tree.attached = True
 
         case _:
-            history.replaced.add(node.name)
+            history.replaced[node.name] = Replaced(world.time, frozenset())
             tree.displace()
             mends = tree.put_back
     asyncio.get_running_loop().call_later(lasts_s, mends)
@@ -312,7 +316,6 @@ def _replace_cache(node: Node, history: History, backups: Mapping[str, Backup], 
     """Somebody empties the cache, or puts an older copy in its place: what was there only they
     threw away knowingly; what the heads have is not theirs to lose (S4)."""
     world = node.world
-    history.replaced.add(node.name)
     gone_paths = tuple(node.tree.files())
     gone = set(node.tree.files().values()) | set(node.tree.private_files().values())
     if world.rng.random() < 0.5:
@@ -326,6 +329,7 @@ def _replace_cache(node: Node, history: History, backups: Mapping[str, Backup], 
     committed = {entry.sha256 for entry in log.entries().values()}
     for path in (*gone_paths, *node.tree.files()):
         history.touch(node, path)
+    history.replaced[node.name] = Replaced(world.time, frozenset(node.tree.files()))
     for content in gone - here:
         if checks.digest(content) not in committed:
             history.superseded.add(content)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from swampd.domain.layout import Keys
 from swampd.domain.outcomes import Applied, Found, Unknown
-from swampd.errors import StoreUnavailable, SwampdError
+from swampd.errors import StoreDenied, StoreUnavailable, SwampdError
 from swampd.ports import SealedFile
 from swampd.waiting import for_each
 from tests.sim.calls import Call, Calls
@@ -66,6 +66,8 @@ class Faults:
     slow: float = 0.0
     cut_at_head: float = 0.0
     """The machine is cut off just when it has sent a head, which lands late."""
+    cut_s: tuple[float, float] = (20.0, 50.0)
+    """It is cut off for so long."""
     late_s: float = LATEST_S
     """What is late lands within so many seconds."""
 
@@ -78,6 +80,10 @@ class Network:
     rng: Random
     faults: Faults = field(default_factory=Faults)
     log: list[Mutation] = field(default_factory=list)
+    first_sent: dict[bytes, float] = field(default_factory=dict)
+    """When these bytes of a lock were sent first, by their sender's clock."""
+    denies_plain: bool = False
+    """Plain keys may be created, and neither overwritten nor deleted."""
     watchers: list[Callable[[], None]] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     calls: Calls = field(default_factory=Calls)
@@ -115,7 +121,7 @@ class SimStore:
         chance = self._net.faults.cut_at_head
         if not chance or "/heads/" not in key or self._net.rng.random() >= chance:
             return False
-        self._life.node.cut_until = self._loop.now + self._net.rng.uniform(20, 50)
+        self._life.node.cut_until = self._loop.now + self._net.rng.uniform(*self._net.faults.cut_s)
         return True
 
     @property
@@ -201,7 +207,10 @@ class SimStore:
         net, life, loop = self._net, self._life, self._loop
         self.requests += 1
         life.check()
+        await self._be_denied(what, key)
         sent_at, sent_local = loop.now, life.clock.now()
+        if body is not None and "/locks/" in key:
+            net.first_sent.setdefault(body, sent_local)
         answer: asyncio.Future[A] = loop.create_future()
         fault = net.rng.random()
         faults = net.faults
@@ -248,6 +257,11 @@ class SimStore:
             return await self._no_answer("the answer was lost")
         await life.delay(self._travel())
         return outcome
+
+    async def _be_denied(self, what: str, key: RemoteKey) -> None:
+        if self._net.denies_plain and what != "create" and not key.startswith("_control/"):
+            await self._life.delay(self._travel())
+            raise StoreDenied(f"{what} is denied", "give the right")
 
     async def _no_answer(self, why: str) -> Unknown:
         await self._life.delay(self._net.rng.uniform(0.2, 5.0))

@@ -21,8 +21,9 @@ from swampd.stores.memory import MemoryObjects
 from tests.sim.calls import NEVER, Call
 from tests.sim.checks.registers import LIN, check_registers
 from tests.sim.checks.violations import Violation
+from tests.sim.hearing import silence
 from tests.sim.mutants.patching import patched
-from tests.sim.runs import silence, simulate
+from tests.sim.runs import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,8 @@ import pytest
 
 from tests.sim.__main__ import FRESH_FROM, run_mutant
 from tests.sim.corpus import AIMED, CORPUS
-from tests.sim.runs import silence, simulate
+from tests.sim.hearing import silence
+from tests.sim.runs import simulate
 from tests.sim.workloads import LOADS
 
 FRESH = 150
@@ -52,7 +53,10 @@ def test_a_seed_replayed_twice_gives_the_same_trace() -> None:
 
 def test_a_seed_gives_the_same_trace_in_another_process() -> None:
     silence()
-    code = "from tests.sim.runs import silence, simulate; silence(); print(simulate(77).digest)"
+    code = (
+        "from tests.sim.hearing import silence; from tests.sim.runs import simulate; silence();"
+        "print(simulate(77).digest)"
+    )
     other = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -60,6 +60,15 @@ class Broken:
     ended: float
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A cache was emptied, or an older copy put in its place, at this time."""
+
+    time: float
+    files: frozenset[str]
+    """What was in it then."""
+
+
 @dataclass(slots=True)
 class Granted:
     """A hold, and what its subscribers heard of its loss."""
@@ -103,8 +112,8 @@ class History:
     """All the times of it."""
     left: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
     """What a user last left at (machine, path); None: nothing."""
-    replaced: set[str] = field(default_factory=set)
-    """Machines whose cache was emptied or restored."""
+    replaced: dict[str, Replaced] = field(default_factory=dict)
+    """Machines whose cache was emptied or restored, and how that last was."""
     decided: set[str] = field(default_factory=set)
     """Paths of which somebody had to decide a conflict."""
     acknowledged: list[Acknowledged] = field(default_factory=list)
@@ -112,6 +121,8 @@ class History:
     pushes: list[tuple[str, float, float]] = field(default_factory=list)
     """(life, began, ended) of every push."""
     grants: list[Granted] = field(default_factory=list)
+    bereft: list[Granted] = field(default_factory=list)
+    """Those whose daemon died while they were held."""
     breaks: list[Broken] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -119,6 +130,11 @@ class History:
         """A user did something here, just now."""
         self.touched[node.name, path] = node.world.time
         self.touches.setdefault((node.name, path), []).append(node.world.time)
+
+    def note_death(self, node: Node) -> None:
+        """The daemon of this machine is about to die: what its users held they go on holding."""
+        mine = (grant for grant in self.grants if grant.life is node.life)
+        self.bereft += [grant for grant in mine if not grant.ended and grant.hold.lost is None]
 
     def count(self, what: str) -> None:
         """How often something was reached."""
@@ -171,7 +187,7 @@ class User:
         known = [c for c, p in self.history.written.items() if p == path]
         if path.endswith("latest"):
             data = rng.choice((b"1", b"2"))
-        elif known and rng.random() < 0.2:
+        elif known and rng.random() < self.load.reverts:
             data = rng.choice(known)
         else:
             data = f"{self.owner.key} {self._serial:06d} ".encode() + b"." * size
@@ -225,7 +241,7 @@ class User:
     async def push(self, life: Life, scope: str | None = None, token: str | None = None) -> Outcome:
         """Push one scope or all, and note what was acknowledged."""
         rng = self.world.rng
-        chosen = scope or rng.choice((*SCOPES[:5], None))
+        chosen = scope or rng.choice((*self.load.pushed, None))
         asker = Asker(self.owner, token, wait_s=rng.choice((0.0, 5.0, 60.0)))
         raw = None if chosen is None else [chosen]
         return await self.push_as(life, raw, asker, allow_deletes=rng.random() < 0.5)
@@ -267,7 +283,7 @@ class User:
     async def pull(self, life: Life, scope: str | None = None) -> None:
         """Pull one scope or all."""
         rng = self.world.rng
-        chosen = scope or rng.choice((*SCOPES[:5], None, None))
+        chosen = scope or rng.choice((*self.load.pushed, None, None))
         raw = None if chosen is None else [chosen]
         outcome = await life.workspace.pull(
             raw, Asker(self.owner, wait_s=5.0), allow_deletes=rng.random() < 0.5
@@ -279,7 +295,8 @@ class User:
     async def work_locked(self, life: Life, scope: str | None = None) -> None:
         """Lock, edit under the lock, push, release."""
         rng, load = self.world.rng, self.load
-        count = min(rng.choice((1, 1, 1, 2)), len(load.scopes))
+        two = rng.choice((0.125, 0.375, 0.625, 0.875)) > 1 - load.several
+        count = min(1 + two, len(load.scopes))
         chosen = [scope] if scope is not None else rng.sample(load.scopes, count)
         ttl_ms = rng.choice(load.ttls_ms)
         asker = Asker(self.owner, wait_s=rng.choice((0.0, 20.0, 60.0, 200.0)))
@@ -316,7 +333,8 @@ class User:
         self.history.count("break")
         self.history.breaks.append(Broken(self.node.name, scope, epoch, began, self.world.time))
         if self.load.break_to_have:
-            await self.work_locked(life, scope)
+            below = [each for each in self.load.scopes if scopes.is_below(Scope(each), scope)]
+            await self.work_locked(life, self.world.rng.choice(below or [scope]))
 
     async def resolve_some(self, life: Life) -> None:
         """Decide the open conflicts."""

@@ -6,13 +6,16 @@ engine passes every seed of every workload.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from swampd.domain import heads, limits
+from swampd.syncing import mirroring, uploading
 from tests.sim.store import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 PATHS: Final = (
     "data/x/1/raw",
@@ -25,6 +28,8 @@ PATHS: Final = (
     "out/deep/er",
     "root.txt",
 )
+MANY: Final = tuple(f"out/n{number:02}" for number in range(40))
+"""So many that there is always one that nobody has made yet."""
 SCOPES: Final = ("data", "data/x", "data/y", "out", ".", "*")
 SEVEN: Final = 7
 TTLS_MS: Final = (3000, 10000, 30000)
@@ -54,14 +59,20 @@ class Workload:
     down_s: tuple[float, ...] = (0.1, 1.0, 40.0)
     faults: Faults | None = None
     """Instead of the seed's own."""
+    pushed: tuple[str, ...] = SCOPES[:5]
+    """What is pushed and pulled, besides everything."""
     scopes: tuple[str, ...] = SCOPES
     """What is locked and broken."""
     ttls_ms: tuple[int, ...] = TTLS_MS
+    several: float = 0.25
+    """So often two are locked at once."""
     holds_s: float = 4.0
     """A holder edits after at most so long, up to three times."""
     break_to_have: bool = False
     """Who breaks a lock wants it at once."""
     act_every_s: float = 4.0
+    reverts: float = 0.2
+    """So often what is written is what was there at some time before."""
     interleave: float = 0.004
     """A user edits between two steps of the daemon."""
     interleave_aimed: float = 0.1
@@ -83,6 +94,11 @@ class Workload:
     nodes: tuple[int, ...] = (2, 2, 2, 3)
     """How many machines there are, one of these."""
     busy_s: float = 150.0
+    misfortunes: Mapping[str, float] = field(default_factory=dict)
+    """What befalls the store and the disks (see `misfortunes.py`)."""
+    misfortune_every_s: float = 10.0
+    limits: tuple[tuple[ModuleType, str, int], ...] = ()
+    """Limits of the engine that are lower here, so that a few small files reach them."""
 
     def is_large(self, seed: int) -> bool:
         """Do files count as large in this seed?"""
@@ -158,6 +174,42 @@ LATE: Final = Workload(
     act_every_s=2.0,
 )
 """Requests on plain keys land late, while others settle."""
+LATE_DELETES: Final = Workload(
+    name="late_deletes",
+    acts={"push": 0.6, "settle": 0.4},
+    faults=Faults(late=0.25),
+    troubles=CALM,
+    conditional_delete=0.0,
+    paths=("out/log", "out/deep/er", "root.txt", "data/top"),
+    act_every_s=2.0,
+    busy_s=200.0,
+)
+"""Deletes without a condition land up to a quarter of an hour late."""
+REVERTS: Final = replace(
+    OUTAGES,
+    name="reverts",
+    paths=("out/log", "out/deep/er", "root.txt", "data/top"),
+    reverts=0.7,
+)
+"""Machines are cut off while they commit, and their users go back to what was there before."""
+PAUSES: Final = replace(
+    OWN_PATHS,
+    name="pauses",
+    troubles={"pause": 1.0},
+    trouble_every_s=6.0,
+    faults=Faults(lost_reply=0.4, slow=0.2),
+)
+"""Machines sleep before they have read what became of a write."""
+AWAY: Final = Workload(
+    name="away",
+    acts={"push": 0.8, "pull": 0.2},
+    troubles={"outage": 1.0},
+    trouble_every_s=6.0,
+    faults=Faults(slow=0.4),
+    paths=MANY,
+    act_every_s=2.0,
+)
+"""The store is away in the middle of pushes."""
 POWER_CUTS: Final = Workload(
     name="power_cuts",
     acts={"lock": 0.7, "push": 0.3},
@@ -219,6 +271,115 @@ BAD_DISK: Final = Workload(
     large=A_SEVENTH,
 )
 """Disks are full, directories unreadable, roots away or replaced, for a while."""
+GATES: Final = Workload(
+    name="gates",
+    acts={"lock": 0.8, "push": 0.2},
+    troubles=CALM,
+    faults=SOUND,
+    scopes=("data", "data/x", "data/y", "*"),
+    ttls_ms=(3000,),
+    holds_s=1.5,
+    act_every_s=1.5,
+    busy_s=120.0,
+)
+"""Gates and what is below them, held for a moment by many."""
+GATE_BREAKERS: Final = replace(
+    BREAKERS,
+    name="gate_breakers",
+    scopes=("data", "data/x", "data/y", "*"),
+    holds_s=12.0,
+    act_every_s=2.0,
+)
+"""People break gates."""
+SLOW: Final = Workload(
+    name="slow",
+    acts={"lock": 0.9, "push": 0.1},
+    troubles=CALM,
+    faults=Faults(slow=0.12, late=0.15, late_s=2.0),
+    scopes=("data/x", "out", "."),
+    ttls_ms=(10000,),
+    holds_s=8.0,
+    act_every_s=1.0,
+    busy_s=150.0,
+)
+"""Answers are slow, renewals are sent twice, and locks are given back meanwhile."""
+RESTARTS: Final = Workload(
+    name="restarts",
+    acts={"lock": 0.7, "break_lock": 0.15, "push": 0.15},
+    troubles={"crash": 1.0},
+    power=0.0,
+    down_s=(0.1, 1.0),
+    trouble_every_s=6.0,
+    faults=SOUND,
+    scopes=("data/x", "out", "."),
+    ttls_ms=(30000,),
+    holds_s=10.0,
+    several=0.8,
+    busy_s=100.0,
+)
+"""Daemons die while their users hold several locks, some of which others break."""
+ORPHANS: Final = Workload(
+    name="orphans",
+    acts={"push": 0.45, "settle": 0.55},
+    troubles=CALM,
+    faults=Faults(cut_at_head=0.5, cut_s=(60.0, 120.0), late_s=200.0, slow=0.1),
+    paths=MANY,
+    act_every_s=1.5,
+    busy_s=250.0,
+)
+"""Machines are cut off while they commit what they have sent, and the others go on."""
+JOINS: Final = Workload(
+    name="joins",
+    acts={"push": 0.4, "pull": 0.6},
+    troubles={"backup": 0.5, "replace": 0.5},
+    trouble_every_s=5.0,
+    faults=Faults(cut_at_head=0.5, late_s=200.0),
+    act_every_s=5.0,
+    busy_s=300.0,
+)
+"""Caches are emptied or put back while commits are under way."""
+RESTORES: Final = replace(
+    JOINS,
+    name="restores",
+    acts={"push": 0.7, "pull": 0.3},
+    faults=SOUND,
+    act_every_s=2.0,
+    busy_s=150.0,
+)
+"""Caches are emptied or put back all the time."""
+MISFORTUNES: Final = Workload(
+    name="misfortunes",
+    troubles={"crash": 0.5, "pause": 0.5},
+    power=0.0,
+    faults=SOUND,
+    misfortunes={
+        "head_back": 0.3,
+        "head_gone": 0.1,
+        "head_damaged": 0.1,
+        "head_of_another": 0.1,
+        "denied": 0.15,
+    },
+    act_every_s=2.0,
+    limits=((limits, "LEAST_DELETES", 2),),
+)
+"""Heads go back, rights are missing; two deletes are many."""
+FULL_DELTAS: Final = Workload(
+    name="full_deltas",
+    limits=(
+        (heads, "DELTA_LIMIT", 200),
+        (heads, "RECENT", 2),
+        (mirroring, "STREAM_ABOVE", 1000),
+        (uploading, "INLINE_LIMIT", 0),
+    ),
+    acts={"push": 0.75, "lock": 0.25},
+    troubles=CALM,
+    faults=Faults(lost_reply=0.02, slow=0.02, cut_at_head=0.06, cut_s=(60.0, 100.0), late_s=40.0),
+    pushed=("data", "data", "data", "out", "data/x"),
+    act_every_s=1.5,
+    busy_s=250.0,
+)
+"""A few files overflow a delta, heads remember two commits, small files count as large,
+and no content travels in a head."""
 
 LOADS: Final = (
     NORMAL,
@@ -226,7 +387,11 @@ LOADS: Final = (
     OWN_PATHS,
     OUTAGES,
     RESENDS,
+    REVERTS,
     LATE,
+    LATE_DELETES,
+    PAUSES,
+    AWAY,
     POWER_CUTS,
     DEATHS,
     PACED,
@@ -234,4 +399,13 @@ LOADS: Final = (
     CROWD,
     FOREIGN,
     BAD_DISK,
+    GATES,
+    GATE_BREAKERS,
+    SLOW,
+    RESTARTS,
+    ORPHANS,
+    JOINS,
+    RESTORES,
+    MISFORTUNES,
+    FULL_DELTAS,
 )

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DATASTORE = DatastoreId("d" * 32)
 START_AGAIN_S = 1.0
+EPOCH_S = 100.0
+"""What a machine's clock shows at the start of a run, if it is not off."""
 
 
 class SimClock:
@@ -115,9 +117,11 @@ class Life:
         self.clock = SimClock(self, node.offset, node.rate)
         ports = node.make_ports(self)
         self.store = ports.store
-        identity = Identity(f"user@{node.name}", node.name, number, node.name, node.boot_id, "0")
+        self.identity = Identity(
+            f"user@{node.name}", node.name, number, node.name, node.boot_id, "0"
+        )
         datastore, name = node.world.datastore_id, f"cache-{node.name}"
-        self.workspace = SimWorkspace(ports, identity, datastore, name, least_free=0)
+        self.workspace = SimWorkspace(ports, self.identity, datastore, name, least_free=1)
         self.workspace.life = self
 
     def check(self) -> None:
@@ -311,7 +315,7 @@ class World:
             Node(
                 self,
                 f"m{i}",
-                self.rng.uniform(-20, 20) + 100,
+                EPOCH_S + self.rng.uniform(-20, 20),
                 1 + self.rng.uniform(-0.005, 0.005),
             )
             for i in range(nodes)

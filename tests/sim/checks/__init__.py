@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["Log", "TreeWatch", "Violation", "check_all", "check_now", "digest", "fail"]
 
 
-def check_now(world: World, log: Log) -> None:
+def check_now(world: World, log: Log, history: History) -> None:
     """What holds at every instant: asked after each request that reached the store."""
     leases.check_holders(world)
     changed = log.update()
     payload.check_changed(world, log, changed)
     payload.check_true(world, changed)
+    leases.check_deadlines(world, log)
+    leases.check_left_holds(history)
+    heads.check_intents(world, log, history)
 
 
 def check_log(world: World, log: Log, history: History) -> None:
@@ -42,6 +45,7 @@ def check_log(world: World, log: Log, history: History) -> None:
     registers.check_registers(world.network.calls.all)
     reports.check_breaks(log, history)
     reports.check_losses(history)
+    reports.check_told(log)
     payload.check_readable(world, log)
 
 

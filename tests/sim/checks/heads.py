@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from swampd.domain import heads
 from swampd.domain.entries import Entry, Tombstone
 from swampd.domain.heads import Head, HeadKind
 from swampd.domain.values import CachePath, Scope, Wid
+from swampd.indexing import rows
+from swampd.syncing import ledger
 from tests.sim.checks.violations import digest, fail
 from tests.sim.workloads import PATHS
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from tests.sim.checks.log import Log
     from tests.sim.store import Mutation
     from tests.sim.users import History
+    from tests.sim.world import World
 
 
 def check_heads(log: Log) -> None:
@@ -115,6 +119,26 @@ def _news(log: Log) -> Iterator[tuple[Mutation, CachePath, Record]]:
                     yield mutation, path, record
 
 
+def check_intents(world: World, log: Log, history: History) -> None:
+    """S6: a commit that lands is one that its machine's journal asks after, so that base is not
+    what it was before.  Join mode asks after none: what it has looked at no commit of the life
+    before changes."""
+    for mutation, head in log.new_heads:
+        if head.kind is not HeadKind.COMMIT:
+            continue
+        node = next(node for node in world.nodes if node.name == mutation.node)
+        if node.disk.connection.read(partial(ledger.is_open, wid=head.wid)):
+            continue
+        what = f"{mutation.node}.{mutation.life}: a commit of {head.scope} landed"
+        replaced = history.replaced.get(node.name)
+        if replaced is None or replaced.time < mutation.sent_at:
+            fail("S6", f"{what}, and its journal does not know of it")
+        known = node.disk.connection.read(rows.all_base_paths)
+        for path in replaced.files & head.delta.keys() & set(known):
+            if history.touched[node.name, path] <= replaced.time:
+                fail("S6", f"{what} after join mode had looked at {path}")
+
+
 def check_acknowledged(log: Log, history: History) -> None:
     """S12, L4: after an acknowledged push all bytes written before were in a committed head."""
     committed = _ever_committed(log)
@@ -126,19 +150,23 @@ def check_acknowledged(log: Log, history: History) -> None:
 
 
 def _ever_committed(log: Log) -> dict[tuple[str, str], float]:
-    """When each (path, digest) was first in a head; 0 for what was only seen in a manifest."""
+    """When each (path, digest) was first in a head or in a manifest that it names."""
     found: dict[tuple[str, str], float] = {}
+    named: dict[Wid, float] = {}
 
     def take(records: Mapping[CachePath, Record], time: float) -> None:
         for path, record in records.items():
             if isinstance(record, Entry):
-                found.setdefault((path, record.sha256), time)
+                first = found.setdefault((path, record.sha256), time)
+                found[path, record.sha256] = min(first, time)
 
     for history in log.heads.values():
         for mutation, head in history:
             take(head.delta, mutation.time)
-    for entries in log.manifests.values():
-        take(entries, 0.0)
+            pending = [c.pending for c in head.children.values() if isinstance(c.pending, str)]
+            for wid in (*(ref.wid for ref in head.manifests), *map(Wid, pending)):
+                if named.setdefault(wid, mutation.time) == mutation.time:
+                    take(log.manifests.get(wid, {}), mutation.time)
     return found
 
 

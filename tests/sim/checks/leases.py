@@ -12,10 +12,11 @@ from swampd.domain.metadata import read_mark
 from tests.sim.checks.violations import fail
 
 if TYPE_CHECKING:
-    from swampd.domain.values import Epoch, Scope
+    from swampd.domain.values import Epoch, Nonce, Scope
     from tests.sim.checks.log import Log, Plain
     from tests.sim.store import Mutation
-    from tests.sim.world import World
+    from tests.sim.users import History
+    from tests.sim.world import Node, World
 
 SLACK_S = 0.001
 ALMOST = 0.98
@@ -35,6 +36,52 @@ def check_holders(world: World) -> None:
         for other_name, other, two in valid[i + 1 :]:
             if name != other_name and exclude(want, other):
                 fail("L6", f"{name} {want} e{one.epoch} and {other_name} {other} e{two.epoch}")
+
+
+def check_deadlines(world: World, log: Log) -> None:
+    """L7: a deadline counts from the first sending of a write that landed.  S6: nobody relies on
+    one that the journal has not."""
+    for node in world.nodes:
+        for lease in node.life.workspace.keeper.held if node.life is not None else ():
+            if log.journalled.get(lease.nonce) == lease.deadline or not lease.alive():
+                continue
+            log.journalled[lease.nonce] = lease.deadline
+            what = f"{node.name}: e{lease.epoch} of {lease.scope} is relied on until"
+            if lease.deadline > log.until.get(lease.nonce, float("-inf")) + SLACK_S:
+                fail("L7", f"{what} {lease.deadline:.3f}, longer than its record says")
+            if lease.deadline > _journalled(node, lease.nonce) + SLACK_S:
+                fail("S6", f"{what} {lease.deadline:.3f}, which is not in the journal")
+
+
+def _journalled(node: Node, nonce: Nonce) -> float:
+    """The deadline of an acquisition, as this machine would know it after a crash."""
+    found = node.disk.connection.read(
+        lambda tx: list(tx.execute("SELECT deadline FROM lock_nonce WHERE nonce = ?", (nonce,)))
+    )
+    return next((at for (at,) in found if at is not None), float("-inf"))
+
+
+def check_left_holds(history: History) -> None:
+    """L6: what a user held when the daemon died is nobody else's on that machine before its
+    deadline, unless the hold was recovered, or broken, or the machine went down too."""
+    for grant in tuple(history.bereft):
+        node = grant.life.node
+        now = grant.life.clock.now()
+        if node.boot_id != grant.life.identity.boot_id or now >= grant.hold.deadline:
+            history.bereft.remove(grant)
+            continue
+        if node.life is None:
+            continue
+        if grant.hold.token in {hold.token for hold in node.life.workspace.holds}:
+            history.bereft.remove(grant)  # recovered: the new daemon speaks for it
+            continue
+        mine = {lease.nonce for lease in grant.leases.values()}
+        for lease in node.life.workspace.keeper.held:
+            want = Want(lease.scope, lease.record.covers is scopes.Covers.TREE)
+            taken = any(exclude(want, one) for one in grant.hold.wants)
+            if taken and lease.valid() and lease.nonce not in mine:
+                what = f"{node.name}: {grant.hold.owner.key} held {grant.hold.scopes} when the"
+                fail("L6", f"{what} daemon died, and {want} e{lease.epoch} is given away")
 
 
 def check_paced(world: World) -> None:
@@ -212,13 +259,17 @@ def _held_until(
     world: World, log: Log, scope: Scope, mutation: Mutation, epoch: Epoch | None
 ) -> float:
     """The local time up to which the sender held the scope (under this epoch, if one is said), by
-    what its machine had written before in the same boot."""
+    what its machine had written before in the same boot; its own release ends it."""
     boot = world.boots[mutation.node, mutation.life]
     until = float("-inf")
     for write, record in log.locks.get(scope, ()):
         mine = write.node == mutation.node and record.boot_id == boot
         before = write.sent_at <= mutation.sent_at
         fits = epoch is None or record.epoch == epoch
-        if mine and before and fits and record.state is LockState.HELD:
+        if not (mine and before and fits):
+            continue
+        if record.state is LockState.HELD:
             until = max(until, write.sent_local + leases.lifetime_s(record.ttl_ms))
+        elif record.state is LockState.FREE and write.life == mutation.life:
+            until = min(until, write.sent_local)
     return until

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swampd.domain import codec, heads, scopes
+from swampd.domain import codec, heads, leases, scopes
 from swampd.domain.codec import DecodedHead, Manifest
 from swampd.domain.entries import Entry, Record
-from swampd.domain.leases import LockRecord
+from swampd.domain.leases import LockRecord, LockState
 from swampd.domain.metadata import is_wid
 from swampd.domain.paths import PathProblem, parse_cache_path
-from swampd.domain.values import CachePath, RemoteKey, Scope, Wid
+from swampd.domain.values import CachePath, Nonce, RemoteKey, Scope, Wid
 from tests.sim.checks.violations import fail
 
 if TYPE_CHECKING:
@@ -38,12 +38,19 @@ class Log:
         self.heads: dict[Scope, list[tuple[Mutation, Head]]] = {}
         self.manifests: dict[Wid, dict[CachePath, Record]] = {}
         self.payload: list[Plain] = []
+        self.new_heads: list[tuple[Mutation, Head]] = []
+        """Those that the last `update` read."""
+        self.until: dict[Nonce, float] = {}
+        """When an acquisition lapses by its holder's clock, by what of it is in the store."""
+        self.journalled: dict[Nonce, float] = {}
+        """The deadlines that were looked up in the journals."""
 
     def update(self) -> list[Plain]:
         """Read what was written since; the plain keys among it."""
         new = self._world.network.log[self._seen :]
         self._seen += len(new)
         before = len(self.payload)
+        self.new_heads = []
         for mutation in new:
             self._take(mutation, RemoteKey(mutation.key))
         return self.payload[before:]
@@ -73,6 +80,10 @@ class Log:
             fail("L10", f"{key} was deleted or damaged by {mutation.operation}")
         else:
             self.locks.setdefault(scope, []).append((mutation, record))
+            if record.state is LockState.HELD:
+                sent = self._world.network.first_sent.get(mutation.body, mutation.sent_local)
+                until = sent + leases.lifetime_s(record.ttl_ms)
+                self.until[record.nonce] = max(until, self.until.get(record.nonce, until))
 
     def _take_head(self, mutation: Mutation, key: RemoteKey) -> None:
         scope = self._world.keys.scope_of(key)
@@ -81,6 +92,7 @@ class Log:
             fail("L10", f"{key} was deleted or damaged by {mutation.operation}")
         else:
             self.heads.setdefault(scope, []).append((mutation, decoded.head))
+            self.new_heads.append((mutation, decoded.head))
 
     def _take_part(self, mutation: Mutation, key: RemoteKey) -> None:
         """A manifest or a staged copy."""

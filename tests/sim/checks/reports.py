@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from swampd.domain.leases import LockState
 from swampd.domain.values import Scope
+from swampd.locking.lease import Loss
 from tests.sim.checks.violations import fail
+from tests.sim.hearing import EAR
 
 if TYPE_CHECKING:
     from tests.sim.checks.log import Log
@@ -44,3 +46,25 @@ def check_losses(history: History) -> None:
         ]
         if lost_in_use:
             fail("L14", f"{lost_in_use} is lost, and nobody told whose hold it is")
+
+
+def check_told(log: Log) -> None:
+    """L14: a lease that is told as broken or taken over was; its own release is neither.
+
+    One whose release was not answered may be told as taken over by whoever came next.
+    """
+    for scope, epoch, reason in EAR.losses:
+        if reason not in (Loss.TAKEN_OVER.value, Loss.BROKEN.value):
+            continue
+        history = log.locks.get(Scope(scope), [])
+        mine = [(mutation, record) for mutation, record in history if record.epoch == epoch]
+        by = (mine[0][0].node, mine[0][0].life) if mine else None
+        others = [
+            record
+            for mutation, record in mine
+            if record.state is LockState.BROKEN
+            or (record.state is LockState.FREE and (mutation.node, mutation.life) != by)
+        ]
+        later = any(record.epoch > epoch for _, record in history)
+        if not others and (reason == Loss.BROKEN.value or not later):
+            fail("L14", f"{scope} e{epoch} is told to be {reason}, and nobody else touched it")

@@ -12,7 +12,7 @@ from swampd.indexing import rows
 from swampd.syncing import ledger
 from tests.sim.checks import payload
 from tests.sim.checks.violations import digest, fail
-from tests.sim.workloads import PATHS
+from tests.sim.workloads import MANY, PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ def _with_parents(paths: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found)
 
 
-NAMES: Final = _with_parents(PATHS)
+NAMES: Final = _with_parents((*PATHS, *MANY))
 """All names that users make, the directories above them, and the pointers that may be there."""
 
 

@@ -30,6 +30,35 @@ def delete_by_absence() -> Any:
     return patched((bases.Bases, "check", check))
 
 
+def restored_cache_is_ours() -> Any:
+    """A cache that somebody put back from a backup is taken for the one that the journal knows."""
+
+    def fits(self: Any, marker: Any, _generation: int) -> bool:
+        return bool(marker.workspace == self._sync.workspace)
+
+    return patched((bases.Bases, "_fits", fits))
+
+
+def base_of_what_is_there_now() -> Any:
+    """After a commit base has the stamps that the files have then, whatever was sent."""
+    real = committing.commit
+
+    async def commit(sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any) -> Any:
+        done = await real(sync, b, lease, known, records, files)
+
+        def agree(tx: Any) -> None:
+            for path, file in files.items():
+                seen = sync.tree.stat(path)
+                if seen is not None and seen.stamp is not None:
+                    base = rows.Base(file.content, seen.stamp, racy=False)
+                    rows.put_base(tx, lease.scope, path, base)
+
+        await b.change(agree)
+        return done
+
+    return patched((pushing, "commit", commit))
+
+
 def pull_over_edits() -> Any:
     """A pull places the head's content over whatever is there."""
     real = planning.plan_path
