@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import TYPE_CHECKING
 
 from tests.sim.checks import Violation
@@ -26,6 +27,9 @@ class Findings:
             check()
         except Violation as violation:
             self._first = violation
+            self._found.set()
+        except Exception:  # noqa: BLE001 - it must not raise into the engine either
+            self._first = Violation("check", f"a check broke: {traceback.format_exc()}")
             self._found.set()
 
     async def wait(self, seconds: float) -> None:

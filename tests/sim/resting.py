@@ -47,6 +47,7 @@ async def come_to_rest(world: World, history: History, findings: Findings) -> No
     changes any more."""
     world.network.faults = Faults()
     world.foreign.tidy(world)
+    history.bereft.clear()  # their holds are given back
     for node in world.nodes:
         node.paused_until = node.cut_until = 0.0
         node.tree.mend()

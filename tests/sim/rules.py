@@ -358,7 +358,7 @@ HEADS: Final = (
         Call(
             reading.HeadReader,
             "_unseen",
-            lambda made: made.result and made.result.whole and made.args[2] is not None,
+            _reads_anew,
         ),
     ),
     Rule("4", "halt head_went_back", _halted(Halt.HEAD_WENT_BACK)),

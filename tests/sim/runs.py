@@ -299,7 +299,7 @@ def _break_disk(node: Node, history: History, trouble: str) -> None:
                 tree.attached = True
 
         case _:
-            history.replaced[node.name] = Replaced(world.time, frozenset())
+            history.replaced[node.name] = Replaced(node.world.time, frozenset())
             tree.displace()
             mends = tree.put_back
     asyncio.get_running_loop().call_later(lasts_s, mends)

@@ -196,10 +196,21 @@ PAUSES: Final = replace(
     OWN_PATHS,
     name="pauses",
     troubles={"pause": 1.0},
-    trouble_every_s=6.0,
-    faults=Faults(lost_reply=0.4, slow=0.2),
+    trouble_every_s=20.0,
+    faults=Faults(lost_reply=0.2, slow=0.2),
+    pushed=("out", "."),
+    busy_s=300.0,
 )
 """Machines sleep before they have read what became of a write."""
+LOSSY: Final = Workload(
+    name="lossy",
+    acts={"push": 0.7, "pull": 0.3},
+    troubles=CALM,
+    faults=Faults(lost_request=0.4),
+    limits=((uploading, "INLINE_LIMIT", 0),),
+    act_every_s=2.0,
+)
+"""Most requests are sent more than once, and no content travels in a head."""
 AWAY: Final = Workload(
     name="away",
     acts={"push": 0.8, "pull": 0.2},
@@ -391,6 +402,7 @@ LOADS: Final = (
     LATE,
     LATE_DELETES,
     PAUSES,
+    LOSSY,
     AWAY,
     POWER_CUTS,
     DEATHS,

@@ -11,7 +11,6 @@ from swampd.domain.entries import Entry, Tombstone
 from swampd.domain.heads import Head, HeadKind
 from swampd.domain.values import CachePath, Scope, Wid
 from swampd.indexing import rows
-from swampd.syncing import ledger
 from tests.sim.checks.violations import digest, fail
 from tests.sim.workloads import PATHS
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from swampd.domain.entries import Record
+    from swampd.ports import Transaction
     from tests.sim.checks.log import Log
     from tests.sim.store import Mutation
     from tests.sim.users import History
@@ -127,7 +127,7 @@ def check_intents(world: World, log: Log, history: History) -> None:
         if head.kind is not HeadKind.COMMIT:
             continue
         node = next(node for node in world.nodes if node.name == mutation.node)
-        if node.disk.connection.read(partial(ledger.is_open, wid=head.wid)):
+        if node.disk.connection.read(partial(_asks_after, wid=head.wid)):
             continue
         what = f"{mutation.node}.{mutation.life}: a commit of {head.scope} landed"
         replaced = history.replaced.get(node.name)
@@ -137,6 +137,10 @@ def check_intents(world: World, log: Log, history: History) -> None:
         for path in replaced.files & head.delta.keys() & set(known):
             if history.touched[node.name, path] <= replaced.time:
                 fail("S6", f"{what} after join mode had looked at {path}")
+
+
+def _asks_after(tx: Transaction, wid: Wid) -> bool:
+    return bool(list(tx.execute("SELECT 1 FROM commit_intent WHERE wid = ?", (wid,))))
 
 
 def check_acknowledged(log: Log, history: History) -> None:
