@@ -675,7 +675,7 @@ OUT_OF_REACH: Final = {
     "damaged lock record": "an epoch that nobody knows may come again: tests of taking",
     "tombstone dropped after 90 days": "runs last an hour: unit tests of manifests",
     "break --now": "L6 does not hold then: tests of the lock book",
-    "copied state directory": "the journal's file is below the simulator: tests of instances",
+    "copied state directory": "known by what is above the simulator: tests of instances",
     "file system without EXCHANGE": "the tree's contract suite; the crash points",
 }
 

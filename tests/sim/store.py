@@ -66,6 +66,10 @@ class Faults:
     slow: float = 0.0
     cut_at_head: float = 0.0
     """The machine is cut off just when it has sent a head, which lands late."""
+    sleep_at_head: float = 0.0
+    """The machine goes to sleep just when it has sent a head, and misses the answer."""
+    lurks: bool = False
+    """A head that is late lands just after another machine has read the one before it."""
     cut_s: tuple[float, float] = (20.0, 50.0)
     """It is cut off for so long."""
     late_s: float = LATEST_S
@@ -84,6 +88,8 @@ class Network:
     """When these bytes of a lock were sent first, by their sender's clock."""
     denies_plain: bool = False
     """Plain keys may be created, and neither overwritten nor deleted."""
+    lurking: dict[str, list[tuple[str, Callable[[], None]]]] = field(default_factory=dict)
+    """Heads that are late, by key: whose, and what lands them."""
     watchers: list[Callable[[], None]] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     calls: Calls = field(default_factory=Calls)
@@ -124,6 +130,14 @@ class SimStore:
         self._life.node.cut_until = self._loop.now + self._net.rng.uniform(*self._net.faults.cut_s)
         return True
 
+    def _sleeps_at(self, key: RemoteKey) -> bool:
+        """Does the machine go to sleep with this request?"""
+        chance = self._net.faults.sleep_at_head
+        if not chance or "/heads/" not in key or self._net.rng.random() >= chance:
+            return False
+        self._life.node.pause(self._net.rng.uniform(40.0, 90.0))
+        return True
+
     @property
     def _cut(self) -> bool:
         return self._life.node.cut_until > self._loop.now
@@ -154,6 +168,7 @@ class SimStore:
             raise StoreUnavailable("no answer", "try again")
         answer = read()
         net.trace.append(f"{self._loop.now:.6f} {life.name} {what} {key} -> {_short(answer)}")
+        self._stir(key)
         await life.delay(self._travel())
         return answer
 
@@ -248,15 +263,41 @@ class SimStore:
             if not answer.done():
                 answer.set_result(outcome)
 
-        loop.call_later(travel, apply)
+        self._land(key, travel, apply, lurks=late and faults.lurks)
         if late:
             return await self._no_answer("late")
-        lost_reply = net.rng.random() < faults.lost_reply
+        lost_reply = net.rng.random() < faults.lost_reply or self._sleeps_at(key)
         outcome = await life.wait(answer)
         if lost_reply or self._cut:
             return await self._no_answer("the answer was lost")
         await life.delay(self._travel())
         return outcome
+
+    def _land(
+        self, key: RemoteKey, travel: float, apply: Callable[[], None], *, lurks: bool
+    ) -> None:
+        """Apply it after so long, or, if it lurks, when another machine has read what it is for."""
+        if not lurks or "/heads/" not in key:
+            self._loop.call_later(travel, apply)
+            return
+        waits = [apply]
+
+        def land() -> None:
+            if waits:
+                waits.pop()()
+
+        self._loop.call_later(travel, land)
+        self._net.lurking.setdefault(key, []).append((self._life.node.name, land))
+
+    def _stir(self, key: str) -> None:
+        """What lurks of other machines lands just after this read."""
+        lurking = self._net.lurking.pop(key, [])
+        mine = [one for one in lurking if one[0] == self._life.node.name]
+        if mine:
+            self._net.lurking[key] = mine
+        for node, land in lurking:
+            if node != self._life.node.name:
+                self._loop.call_later(self._net.rng.uniform(0.02, 0.3), land)
 
     async def _be_denied(self, what: str, key: RemoteKey) -> None:
         if self._net.denies_plain and what != "create" and not key.startswith("_control/"):

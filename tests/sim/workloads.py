@@ -196,21 +196,38 @@ PAUSES: Final = replace(
     OWN_PATHS,
     name="pauses",
     troubles={"pause": 1.0},
-    trouble_every_s=20.0,
-    faults=Faults(lost_reply=0.2, slow=0.2),
-    pushed=("out", "."),
+    acts={"push": 1.0},
+    trouble_every_s=40.0,
+    faults=Faults(slow=0.35, cut_at_head=0.25, late_s=60.0, sleep_at_head=0.2),
+    limits=((uploading, "INLINE_LIMIT", 0),),
+    pushed=("out",),
+    paths=("out/log", "out/deep/er", "out/n01"),
+    act_every_s=1.0,
     busy_s=300.0,
 )
-"""Machines sleep before they have read what became of a write."""
+"""Machines sleep before they have read what became of a head, or are cut off; the others go on."""
+CONTESTED: Final = replace(
+    OWN_PATHS,
+    name="contested",
+    acts={"push": 1.0},
+    troubles=CALM,
+    faults=Faults(cut_at_head=0.25, cut_s=(60.0, 90.0), late_s=90.0, lurks=True),
+    pushed=("out",),
+    paths=("out/log", "out/deep/er", "out/n01"),
+    act_every_s=1.0,
+    busy_s=250.0,
+)
+"""Commits of machines that are cut off land when the next one has read the head."""
 LOSSY: Final = Workload(
     name="lossy",
     acts={"push": 0.7, "pull": 0.3},
     troubles=CALM,
-    faults=Faults(lost_request=0.4),
+    faults=Faults(late=0.7),
+    paths=MANY,
     limits=((uploading, "INLINE_LIMIT", 0),),
     act_every_s=2.0,
 )
-"""Most requests are sent more than once, and no content travels in a head."""
+"""Most writes are sent more than once, and no content travels in a head."""
 AWAY: Final = Workload(
     name="away",
     acts={"push": 0.8, "pull": 0.2},
@@ -402,6 +419,7 @@ LOADS: Final = (
     LATE,
     LATE_DELETES,
     PAUSES,
+    CONTESTED,
     LOSSY,
     AWAY,
     POWER_CUTS,

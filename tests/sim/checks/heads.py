@@ -131,7 +131,7 @@ def check_intents(world: World, log: Log, history: History) -> None:
             continue
         what = f"{mutation.node}.{mutation.life}: a commit of {head.scope} landed"
         replaced = history.replaced.get(node.name)
-        if replaced is None or replaced.time < mutation.sent_at:
+        if replaced is None:
             fail("S6", f"{what}, and its journal does not know of it")
         known = node.disk.connection.read(rows.all_base_paths)
         for path in replaced.files & head.delta.keys() & set(known):
