@@ -103,6 +103,7 @@ async def _main(seed: int, load: Workload, result: Result, holder: list[World]) 
         conditional_delete=load.conditional_delete,
         write_interval_s=load.write_interval_s,
         large=load.is_large(seed),
+        sizes=load.sizes,
     )
     holder.append(world)
     history, findings, log = History(), Findings(), checks.Log(world)

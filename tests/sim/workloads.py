@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from swampd.domain import heads, limits
-from swampd.syncing import mirroring, uploading
+from swampd.domain.sizes import SIZES, Sizes
 from tests.sim.store import Faults
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ MANY: Final = tuple(f"out/n{number:02}" for number in range(40))
 """So many that there is always one that nobody has made yet."""
 SCOPES: Final = ("data", "data/x", "data/y", "out", ".", "*")
 SEVEN: Final = 7
+NO_INLINE: Final = Sizes(inline=0)
 TTLS_MS: Final = (3000, 10000, 30000)
 
 
@@ -97,6 +98,8 @@ class Workload:
     misfortunes: Mapping[str, float] = field(default_factory=dict)
     """What befalls the store and the disks (see `misfortunes.py`)."""
     misfortune_every_s: float = 10.0
+    sizes: Sizes = SIZES
+    """From how many bytes on a content goes another way, where files do not count as large."""
     limits: tuple[tuple[ModuleType, str, int], ...] = ()
     """Limits of the engine that are lower here, so that a few small files reach them."""
 
@@ -199,7 +202,7 @@ PAUSES: Final = replace(
     acts={"push": 1.0},
     trouble_every_s=40.0,
     faults=Faults(slow=0.35, cut_at_head=0.25, late_s=60.0, sleep_at_head=0.2),
-    limits=((uploading, "INLINE_LIMIT", 0),),
+    sizes=NO_INLINE,
     pushed=("out",),
     paths=("out/log", "out/deep/er", "out/n01"),
     act_every_s=1.0,
@@ -224,7 +227,7 @@ LOSSY: Final = Workload(
     troubles=CALM,
     faults=Faults(late=0.7),
     paths=MANY,
-    limits=((uploading, "INLINE_LIMIT", 0),),
+    sizes=NO_INLINE,
     act_every_s=2.0,
 )
 """Most writes are sent more than once, and no content travels in a head."""
@@ -396,9 +399,8 @@ FULL_DELTAS: Final = Workload(
     limits=(
         (heads, "DELTA_LIMIT", 200),
         (heads, "RECENT", 2),
-        (mirroring, "STREAM_ABOVE", 1000),
-        (uploading, "INLINE_LIMIT", 0),
     ),
+    sizes=replace(NO_INLINE, stream_above=1000),
     acts={"push": 0.75, "lock": 0.25},
     troubles=CALM,
     faults=Faults(lost_reply=0.02, slow=0.02, cut_at_head=0.06, cut_s=(60.0, 100.0), late_s=40.0),

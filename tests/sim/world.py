@@ -275,6 +275,7 @@ class World:
         write_interval_s: float = 0.0,
         *,
         large: bool = False,
+        sizes: Sizes = SIZES,
     ) -> None:
         self.loop = running_loop()
         self.seed = seed
@@ -300,7 +301,7 @@ class World:
         chances = random.Random(f"large {seed}")
         self.large = large
         """Its files count as large: they go in parts and through sealed copies."""
-        self.sizes = _tiny_sizes(chances) if self.large else SIZES
+        self.sizes = _tiny_sizes(chances) if self.large else sizes
         copies = not self.large or chances.random() < 0.7
         able = StoreCapabilities(
             conditional, server_copy=copies, least_write_interval_s=write_interval_s
