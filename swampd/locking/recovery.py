@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 FINDING_OUT_S = 5.0
+LOST = "lost"
+"""In the row of a hold that was not recovered whole."""
 
 
 class World(Protocol):
@@ -65,7 +67,8 @@ async def recover_leases(
     kept: set[str] = set()
     for row in rows:
         parts = [mine.get(nonce) for _, _, nonce in row["leases"]]
-        recovered = [await _renew(book, world, part) for part in parts if part is not None]
+        lost = row.get(LOST, False)
+        recovered = [await _renew(book, world, p) for p in parts if p is not None and not lost]
         whole = len(recovered) == len(row["leases"]) and all(recovered)
         kept |= {part.nonce for part in parts if part is not None}
         for lease in recovered:
@@ -112,16 +115,20 @@ def _restore(keeper: Keeper, holds: Holds, row: dict[str, Any], recovered: list[
 async def _block(
     keeper: Keeper, world: World, row: dict[str, Any], parts: list[Remembered]
 ) -> None:
-    """Its other leases are neither freed nor given away before its journalled deadline."""
-    now = world.clock.now()
+    """Its other leases are neither freed nor given away before its journalled deadline; the next
+    life after a crash keeps to that too, so the hold stays in the journal, as lost."""
+    now, token = world.clock.now(), row["token"]
     until = max(
         (p.deadline for p in parts if p.deadline and p.boot_id == world.clock.boot_id), default=now
     )
-    await world.journal.write(lambda tx: ledger.drop_hold(tx, row["token"]))
+    if until <= now:
+        await world.journal.write(lambda tx: ledger.drop_hold(tx, token))
+    elif not row.get(LOST, False):
+        await world.journal.write(lambda tx: ledger.save_hold(tx, token, {**row, LOST: True}))
     log.warning("hold_lost_in_restart", scopes=[scope for scope, _ in row["wants"]])
     if until > now:
         wants = tuple(Want(Scope(scope), tree) for scope, tree in row["wants"])
-        turn = Turn(wants, f"recovering {row['token']}", row["purpose"])
+        turn = Turn(wants, f"recovering {token}", row["purpose"])
         keeper.queue.enter(turn)
         keeper.end_later(turn, until - now)
 

@@ -50,6 +50,7 @@ AIMED = {
     "breakers": (40012,),
     "own_paths": (10018, 30018, 30037, 50037),
     "outages": (10016, 30013, 30031, 30039, 30055, 60009, 60021),
+    "restarts": (41, 51, 104),
     "deaths": (30002, 30011, 30039, 30066),
     "large": (20006, 20007, 20012),
     "foreign": (20014,),
@@ -59,4 +60,4 @@ AIMED = {
 before its answer came, a file that was placed just before a crash and taken for the user's; sealed
 copies that nobody removed; a disk in trouble that was taken for a bug, a path
 that joined for ever, a conflict that was shown and could not be decided; a declare that landed
-late."""
+late; a second crash that forgot which scopes are not to be given away."""

@@ -23,6 +23,7 @@ from tests.sim.workloads import NORMAL, SCOPES
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
+    from swampd.domain.values import Nonce
     from swampd.locking.lease import Lease, Loss
     from tests.sim.workloads import Workload
     from tests.sim.world import Life, Node
@@ -135,6 +136,15 @@ class History:
         """The daemon of this machine is about to die: what its users held they go on holding."""
         mine = (grant for grant in self.grants if grant.life is node.life)
         self.bereft += [grant for grant in mine if not grant.ended and grant.hold.lost is None]
+
+    def held_before(self, node: Node) -> set[Nonce]:
+        """The acquisitions that users of this machine had beside each other in the lives before."""
+        return {
+            lease.nonce
+            for grant in self.grants
+            if grant.life.node is node and grant.life is not node.life
+            for lease in grant.leases.values()
+        }
 
     def count(self, what: str) -> None:
         """How often something was reached."""

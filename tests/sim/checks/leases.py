@@ -75,11 +75,10 @@ def check_left_holds(history: History) -> None:
         if grant.hold.token in {hold.token for hold in node.life.workspace.holds}:
             history.bereft.remove(grant)  # recovered: the new daemon speaks for it
             continue
-        mine = {lease.nonce for lease in grant.leases.values()}
         for lease in node.life.workspace.keeper.held:
             want = Want(lease.scope, lease.record.covers is scopes.Covers.TREE)
             taken = any(exclude(want, one) for one in grant.hold.wants)
-            if taken and lease.valid() and lease.nonce not in mine:
+            if taken and lease.valid() and lease.nonce not in history.held_before(node):
                 what = f"{node.name}: {grant.hold.owner.key} held {grant.hold.scopes} when the"
                 fail("L6", f"{what} daemon died, and {want} e{lease.epoch} is given away")
 
