@@ -17,7 +17,7 @@ import structlog
 
 from swampd.domain import leases, scopes
 from swampd.domain.levels import Want
-from swampd.domain.states import PathState
+from swampd.domain.states import Halt, PathState
 from swampd.errors import LockBusy, LockTimeout, StoreUnavailable, SwampdError
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
@@ -278,11 +278,17 @@ class Desks:
         def work(tx: Transaction) -> None:
             mirroring.end_foreign(tx, foreign)
             local_ledger.clear_states(tx, stuck)
+            for scope in denied:
+                heads_ledger.lift_halt(tx, scope, Halt.MIRROR_DENIED)
 
-        foreign, stuck = await self.sync.journal.read(
-            lambda tx: (mirroring.foreign_over(tx), noting.stuck_over(tx))
+        foreign, stuck, denied = await self.sync.journal.read(
+            lambda tx: (
+                mirroring.foreign_over(tx),
+                noting.stuck_over(tx),
+                mirroring.denied_over(tx),
+            )
         )
-        if foreign or stuck:
+        if foreign or stuck or denied:
             await self.sync.journal.write(work)
 
     async def settle(self, scope: Scope) -> int:
@@ -336,7 +342,7 @@ def _is_anything_open(tx: Transaction) -> bool:
         "SELECT EXISTS (SELECT 1 FROM request) OR EXISTS (SELECT 1 FROM commit_intent)"
         " OR EXISTS (SELECT 1 FROM upload) OR EXISTS (SELECT 1 FROM trash)"
         " OR EXISTS (SELECT 1 FROM path_state)"
-        " OR EXISTS (SELECT 1 FROM remote WHERE pending)"
+        " OR EXISTS (SELECT 1 FROM remote WHERE pending) OR EXISTS (SELECT 1 FROM halt)"
     )
     return bool(found)
 

@@ -256,6 +256,13 @@ def foreign_over(tx: Transaction) -> list[CachePath]:
     return found
 
 
+def denied_over(tx: Transaction) -> list[Scope]:
+    """Scopes in which the store denied this daemon something that nobody has to do any more:
+    another machine has settled them."""
+    denied = [scope for scope, halt, _ in heads_ledger.halts(tx) if halt is Halt.MIRROR_DENIED]
+    return [scope for scope in denied if not rows.pending_in(tx, scope)]
+
+
 async def settle(sync: Sync, lease: Lease, *, whole: bool = False) -> int:
     """Mirror what is left, then write a settlement of what is sure; how many rows it settled.
     `whole`: write one in any case, with all manifests made into one.

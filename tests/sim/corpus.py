@@ -51,6 +51,7 @@ AIMED = {
     "own_paths": (10018, 30018, 30037, 50037),
     "outages": (10016, 30013, 30031, 30039, 30055, 60009, 60021),
     "restarts": (41, 51, 104),
+    "misfortunes": (10009, 10021),
     "deaths": (30002, 30011, 30039, 30066),
     "large": (20006, 20007, 20012),
     "foreign": (20014,),
@@ -60,4 +61,5 @@ AIMED = {
 before its answer came, a file that was placed just before a crash and taken for the user's; sealed
 copies that nobody removed; a disk in trouble that was taken for a bug, a path
 that joined for ever, a conflict that was shown and could not be decided; a declare that landed
-late; a second crash that forgot which scopes are not to be given away."""
+late; a second crash that forgot which scopes are not to be given away;
+a trouble that was shown after another machine had ended it."""

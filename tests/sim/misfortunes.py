@@ -52,6 +52,8 @@ async def _spoil_head(world: World, log: Log, what: str) -> bool:
     """A head that every machine has seen is put back to an older one, deleted or damaged, and
     brought back after a while."""
     chances, objects = world.deaths, world.network.objects
+    if not log.heads:
+        return False
     scope = chances.choice(sorted(log.heads))
     history = log.heads[scope]
     key, (write, head) = world.keys.head(scope), history[-1]
@@ -62,6 +64,7 @@ async def _spoil_head(world: World, log: Log, what: str) -> bool:
     body = _spoilt(history, what)
     if newest is None or (body is None and what != "head_gone"):
         return False
+    world.network.spoilt.add(key)
     try:
         if body is None:
             objects.delete(key)

@@ -86,6 +86,8 @@ class Network:
     log: list[Mutation] = field(default_factory=list)
     first_sent: dict[bytes, float] = field(default_factory=dict)
     """When these bytes of a lock were sent first, by their sender's clock."""
+    spoilt: set[str] = field(default_factory=set)
+    """Heads that were put back, damaged or deleted for a while."""
     denies_plain: bool = False
     """Plain keys may be created, and neither overwritten nor deleted."""
     lurking: dict[str, list[tuple[str, Callable[[], None]]]] = field(default_factory=dict)

@@ -52,3 +52,28 @@ def test_object_lock_is_a_named_halt_and_stops_nothing_else(
             assert place.find("data/kept") is None
 
     asyncio.run(main())
+
+
+@bucket_only
+def test_what_another_machine_was_allowed_to_do_is_no_trouble_any_more(
+    tmp_path: Path, place: BucketPlace
+) -> None:
+    async def main() -> None:
+        async with two_machines(tmp_path, place) as (a, b):
+            a.write("data/kept", b"1")
+            a.write("data/other", b"1")
+            await a.push()
+            await b.pull()
+            locked = Denial(Match("DELETE", f"^/{place.bucket}/.*data/kept$"), OBJECT_LOCKED)
+            place.server.deny(locked)
+            (a.cache / "data/kept").unlink()
+            await a.push()
+            assert [halt for _, halt, _ in (await report(a.workspace)).halts]
+            place.server.deny()
+            await b.pull()
+            assert await b.workspace.desks.settle(Scope("data"))
+            await a.pull()
+            await a.workspace.desks.settle_due()
+            assert (await report(a.workspace)).halts == []
+
+    asyncio.run(main())

@@ -42,7 +42,7 @@ def check_log(world: World, log: Log, history: History) -> None:
     heads.check_resurrection(log, history)
     heads.check_acknowledged(log, history)
     heads.check_failed(log, history)
-    registers.check_registers(world.network.calls.all)
+    registers.check_registers(world.network.calls.all, world.network.spoilt)
     reports.check_breaks(log, history)
     reports.check_losses(history)
     reports.check_told(log)
