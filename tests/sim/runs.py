@@ -253,10 +253,12 @@ async def _break(world: World, load: Workload, history: History, log: Log) -> No
         await asyncio.sleep(rng.expovariate(1 / load.trouble_every_s))
         node = rng.choice(world.nodes)
         match rng.choices(tuple(load.troubles), tuple(load.troubles.values()))[0]:
-            case "crash":
+            case "crash" | "lost" as trouble:
                 power = rng.random() < load.power
                 _crash(node, history, power=power)
                 history.count("power_cut" if power else "crash")
+                if trouble == "lost":
+                    _replace_cache(node, history, backups, log)
                 await asyncio.sleep(rng.choice(load.down_s))
                 node.start()
             case "pause":

@@ -168,10 +168,17 @@ class User:
 
     # --- at the files -------------------------------------------------------------------------
 
+    def _path(self) -> str:
+        """Any path, or the one of this time."""
+        every, paths = self.load.new_every_s, self.paths
+        if not every:
+            return self.world.rng.choice(paths)
+        return paths[int(self.world.time / every) % len(paths)]
+
     def edit(self, at: str | None = None) -> None:
         """Write, revert, rename or delete something, at this path or anywhere."""
         rng, tree = self.world.rng, self.node.tree
-        path = at or rng.choice(self.paths)
+        path = at or self._path()
         if path not in self.paths or not tree.is_in_place:
             return
         files = tree.files()

@@ -28,7 +28,7 @@ PATHS: Final = (
     "out/deep/er",
     "root.txt",
 )
-MANY: Final = tuple(f"out/n{number:02}" for number in range(40))
+MANY: Final = tuple(f"out/n{number:02}" for number in range(60))
 """So many that there is always one that nobody has made yet."""
 SCOPES: Final = ("data", "data/x", "data/y", "out", ".", "*")
 SEVEN: Final = 7
@@ -82,6 +82,8 @@ class Workload:
     """The daemon dies just before a rename in the cache, the rest of its batch undone."""
     full_in_batch: float = 0.0
     """The disk is full from just before a rename in the cache, for some seconds."""
+    new_every_s: float = 0.0
+    """So often all begin to write to the next of the paths (0: to all of them, all the time)."""
     own_paths: bool = False
     """Each path is edited at one machine only."""
     paths: tuple[str, ...] = PATHS
@@ -351,28 +353,35 @@ RESTARTS: Final = Workload(
 """Daemons die while their users hold several locks, some of which others break."""
 ORPHANS: Final = Workload(
     name="orphans",
-    acts={"push": 0.45, "settle": 0.55},
-    troubles=CALM,
-    faults=Faults(cut_at_head=0.5, cut_s=(60.0, 120.0), late_s=200.0, slow=0.1),
+    acts={"push": 0.9, "settle": 0.1},
+    troubles={"crash": 1.0},
+    power=0.0,
+    down_s=(0.1, 1.0),
+    trouble_every_s=10.0,
+    faults=Faults(cut_at_head=0.3, cut_s=(2.0, 6.0), late_s=200.0, slow=0.1, lurks=True),
     paths=MANY,
+    new_every_s=4.0,
     act_every_s=1.5,
     busy_s=250.0,
 )
-"""Machines are cut off while they commit what they have sent, and the others go on."""
+"""Daemons die while they commit what they have sent, and the others make the same paths."""
 JOINS: Final = Workload(
     name="joins",
     acts={"push": 0.4, "pull": 0.6},
-    troubles={"backup": 0.5, "replace": 0.5},
-    trouble_every_s=5.0,
-    faults=Faults(cut_at_head=0.5, late_s=200.0),
+    troubles={"backup": 0.3, "lost": 0.7},
+    power=0.0,
+    down_s=(0.1, 1.0),
+    trouble_every_s=4.0,
+    faults=Faults(cut_at_head=0.5, cut_s=(0.5, 4.0), late_s=200.0),
     act_every_s=5.0,
     busy_s=300.0,
 )
-"""Caches are emptied or put back while commits are under way."""
+"""Daemons die while commits are under way, and their caches are emptied or put back."""
 RESTORES: Final = replace(
     JOINS,
     name="restores",
     acts={"push": 0.7, "pull": 0.3},
+    troubles={"backup": 0.5, "replace": 0.5},
     faults=SOUND,
     act_every_s=2.0,
     busy_s=150.0,

@@ -94,7 +94,7 @@ MUTANTS = (
     Mutant(heads.half_applied_head, 10),
     Mutant(heads.tombstones_dropped, 10),
     Mutant(heads.head_that_went_back, 20, MISFORTUNES),
-    Mutant(heads.join_without_claim, 40, JOINS),
+    Mutant(heads.join_without_claim, 100, JOINS),
     # Plain keys.
     Mutant(payload.sent_without_look, 10),
     Mutant(payload.mirror_before_commit, 20),
