@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint proto check-proto sim test-servers test-long bench
+.PHONY: help setup demo test lint proto check-proto sim strace test-servers test-long bench
 
 help:
 	@echo 'targets: setup demo test lint proto sim test-servers test-long bench'
@@ -52,7 +52,12 @@ lint: setup check-proto
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not long and not servers' $(ARGS)
 
-test-long: setup
+# Faults of single system calls are injected by strace, a package of the system.
+strace:
+	@command -v strace >/dev/null || { \
+	  apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends strace; }
+
+test-long: setup strace
 	@$(BIN)/python -m pytest -m 'long and not servers' --timeout=$(CI_BUDGET_S) $(ARGS) || { \
 	  code=$$?; [ $$code -eq 5 ] || exit $$code; echo 'test-long: there is no long test yet'; }
 

@@ -32,11 +32,12 @@ def small_disk(machine: Machine, options: str) -> Iterator[Any]:
 
 
 @pytest.mark.needs_root
-def test_a_nearly_full_disk_halts_pulls_and_not_pushes(pair: Pair) -> None:
+@pytest.mark.parametrize("size", ["2m", "100m"])
+def test_a_nearly_full_disk_halts_pulls_and_not_pushes(pair: Pair, size: str) -> None:
     a, b, _ = pair
     a.write("data/f", "from a")
     a.ok("push")
-    with small_disk(b, "size=100m") as remount:
+    with small_disk(b, f"size={size}") as remount:
         refused = b.run("pull", "--json")
         assert refused.code == 6
         assert refused.json["error"]["fields"]["halt"] == "low_space"
