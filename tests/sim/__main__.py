@@ -1,11 +1,15 @@
 """`python -m tests.sim`: run seeds and mutants, on every core.
 
-python -m tests.sim --seeds 2000 --aimed 40 --require-rules --mutants       what `make sim` does
+python -m tests.sim --seeds 2000 --aimed 40 --require-rules --mutants --crash-points 1500
+                                                what `make sim` does
 python -m tests.sim --seed 17                   replay one seed, printing its trace
 python -m tests.sim --mutant size_only          one mutant
 python -m tests.sim --load late --seeds 50      another workload (see `workloads.py`)
 python -m tests.sim --aimed 50                  so many seeds of each workload that aims
 python -m tests.sim --mutants --write           all mutants, and their table into docs/mutants.md
+python -m tests.sim --crash-points              every crash point (`crashes/`)
+python -m tests.sim --crash-points 500 --share 7   so many of them, chosen by this seed
+python -m tests.sim --crash-point NAME          replay one, printing its trace
 
 Runs of seeds end with how often each rule was exercised (`rules.py`); with `--require-rules` it is
 an error when one was not.
@@ -24,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from tests.sim import rules
 from tests.sim.corpus import AIMED, CORPUS
+from tests.sim.crashes import command as crashes
 from tests.sim.hearing import silence
 from tests.sim.mutants import MUTANTS, Mutant
 from tests.sim.runs import Result, simulate
@@ -174,10 +179,15 @@ def main() -> int:
     parser.add_argument("--mutant")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--require-rules", action="store_true")
+    parser.add_argument("--crash-points", type=int, nargs="?", const=0)
+    parser.add_argument("--share", type=int, default=0)
+    parser.add_argument("--crash-point")
     asked = parser.parse_args()
     load = _load(asked.load)
     if asked.seed is not None:
         return replay(asked.seed, load)
+    if asked.crash_point is not None:
+        return crashes.replay(asked.crash_point)
     fine = True
     if asked.seeds:
         corpus = CORPUS if load is NORMAL else ()
@@ -189,6 +199,8 @@ def main() -> int:
     chosen = [m for m in MUTANTS if asked.mutants or m.name == asked.mutant]
     if chosen:
         fine = run_mutants(chosen, write=asked.write) and fine
+    if asked.crash_points is not None:
+        fine = crashes.run_points(asked.crash_points, asked.share) and fine
     print("sim: clean" if fine else "sim: BROKEN")
     return 0 if fine else 1
 

@@ -1,0 +1,300 @@
+"""Push, pull, settle, declare and resolve, scripted."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from swampd.domain.values import Scope
+from swampd.syncing.conflicts import Side
+from tests.sim.crashes.scenario import (
+    HEADS,
+    LARGE,
+    LATEST,
+    META,
+    NEXT,
+    RAW,
+    ROOT,
+    TOP,
+    Scenario,
+    Y,
+    died,
+    old_files,
+    start,
+    their_files,
+    twice,
+)
+from tests.sim.crashes.stage import Stage
+
+if TYPE_CHECKING:
+    from tests.sim.crashes.stage import Person
+
+HEAD: Final = f"store.replace:{HEADS}/data.json"
+STAGED: Final = "_control/swampd/staged/"
+
+
+async def _push(stage: Stage) -> None:
+    await stage.me.pushes()
+
+
+async def _push_data(stage: Stage) -> None:
+    await stage.me.pushes("data")
+
+
+async def _push_deeper(stage: Stage) -> None:
+    await stage.me.pushes("data/x")
+
+
+async def _pull(stage: Stage) -> None:
+    await stage.me.pulls()
+
+
+async def _settle(stage: Stage) -> None:
+    await stage.me.life.workspace.desks.settle(Scope("data"))
+
+
+async def _lock_deeper(stage: Stage) -> None:
+    await stage.me.locks("data/x")
+
+
+async def _resolve_kept(stage: Stage) -> None:
+    await stage.me.decides(TOP, Side.THEIRS)
+    await stage.me.pushes("data")
+
+
+async def _resolve(stage: Stage, side: Side) -> None:
+    """The next push or pull carries a decision out."""
+    await stage.me.decides(Y, side)
+    await stage.me.pushes("data")
+    await stage.me.pulls("data")
+
+
+# --- what is at the files -------------------------------------------------------------------------
+
+
+def _new(stage: Stage) -> None:
+    _new_by(stage.me)
+
+
+def _new_by(person: Person) -> None:
+    person.write(NEXT, "new")
+    person.write(ROOT, "new", LARGE)
+
+
+def _replaced(stage: Stage) -> None:
+    stage.me.write(RAW, "new")
+    stage.me.write(TOP, "new")
+
+
+def _staged(stage: Stage) -> None:
+    stage.me.write(RAW, "new", LARGE)
+    stage.me.write(TOP, "new", LARGE)
+
+
+def _removed(stage: Stage) -> None:
+    stage.me.remove(RAW, Y)
+
+
+def _recreated(stage: Stage) -> None:
+    stage.me.write(Y, "old")
+
+
+def _all_kinds(stage: Stage) -> None:
+    _all_kinds_by(stage.me)
+
+
+def _all_kinds_by(person: Person) -> None:
+    person.write(NEXT, "new")
+    person.write(RAW, "new", LARGE)
+    person.write(TOP, "new")
+    person.write_bytes(LATEST, b"2")
+    person.remove(Y)
+
+
+# --- what was pushed before -----------------------------------------------------------------------
+
+
+async def _old_files_and_pointer(stage: Stage) -> None:
+    stage.me.write_bytes(LATEST, b"1")
+    await old_files(stage)
+
+
+async def _removed_before(stage: Stage) -> None:
+    await old_files(stage)
+    stage.me.remove(Y)
+    await stage.me.pushes("data")
+    await stage.rests()
+
+
+async def _all_kinds_before(stage: Stage) -> None:
+    await _old_files_and_pointer(stage)
+    _all_kinds(stage)
+    await stage.me.pushes()
+    await stage.rests()
+
+
+async def _other_replaced(stage: Stage) -> None:
+    await their_files(stage)
+    stage.other.write(TOP, "theirs")
+    stage.other.write(META, "theirs", LARGE)
+    await stage.other.pushes("data")
+    await stage.rests()
+
+
+async def _other_pushed(stage: Stage) -> None:
+    """The head has moved on, so a plan is made again under the lease."""
+    await old_files(stage)
+    _new_by(stage.other)
+    await stage.other.pushes()
+    await stage.rests()
+
+
+async def _other_new(stage: Stage) -> None:
+    await their_files(stage)
+    _new_by(stage.other)
+    await stage.other.pushes()
+    await stage.rests()
+
+
+async def _other_removed(stage: Stage) -> None:
+    await their_files(stage)
+    stage.other.remove(RAW, META, Y)
+    await stage.other.pushes("data")
+    await stage.rests()
+
+
+async def _other_all_kinds(stage: Stage) -> None:
+    await their_files(stage)
+    _all_kinds_by(stage.other)
+    await stage.other.pushes()
+    await stage.rests()
+
+
+async def _other_all_kinds_without_exchange(stage: Stage) -> None:
+    stage.me.node.tree.exchange_supported = False
+    await _other_all_kinds(stage)
+
+
+async def _other_all_kinds_into_edits(stage: Stage) -> None:
+    """And the first person writes there while their daemon places it."""
+    await _other_all_kinds(stage)
+    steps = {f"exchange {TOP}": TOP, f"move_aside {TOP}": TOP, f"link {RAW}": RAW}
+    steps |= {f"move_away {Y}": Y, f"rename_new {NEXT}": NEXT}
+    for step, path in steps.items():
+        stage.meanwhile[step] = partial(stage.me.write, path, "just now")
+
+
+async def _steps_into_edits(stage: Stage) -> None:
+    stage.me.node.tree.exchange_supported = False
+    await _other_all_kinds_into_edits(stage)
+
+
+async def _kept_bytes(stage: Stage) -> None:
+    """The daemon was killed right after it had placed a file over an edit."""
+    await died(stage, _INTO_EDITS, f"tree.exchange:{TOP}#1")
+    await start(stage)
+    await stage.rests()
+
+
+async def _both_edited(stage: Stage) -> None:
+    await old_files(stage)
+    stage.other.write(Y, "theirs")
+    await stage.other.pushes("data")
+    stage.me.write(Y, "ours")
+    stage.me.write(TOP, "ours")
+    await stage.rests()
+
+
+async def _in_conflict(stage: Stage) -> None:
+    await _both_edited(stage)
+    await stage.me.pulls("data")
+    await stage.rests()
+
+
+async def _emptied(stage: Stage) -> None:
+    """The cache was lost, and there is new work in it: join mode."""
+    await old_files(stage)
+    history, node = stage.history, stage.me.node
+    history.replaced.add(node.name)
+    for path in node.tree.files():
+        history.touch(node, path)
+    node.tree.wipe()
+    stage.me.write(RAW, "after the loss")
+    stage.me.write(NEXT, "after the loss")
+    await stage.rests()
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+_PUSH_ALL: Final = Scenario(
+    "push_all_kinds", _old_files_and_pointer, _push, _all_kinds, shows=(HEAD,)
+)
+_PULL_ALL: Final = Scenario(
+    "pull_all_kinds", _other_all_kinds, _pull, shows=(f"tree.exchange:{LATEST}",)
+)
+_IN_STEPS: Final = Scenario(
+    "pull_in_steps", _other_all_kinds_without_exchange, _pull, shows=(f"tree.link:{TOP}",)
+)
+_INTO_EDITS: Final = Scenario(
+    "pull_into_edits",
+    _other_all_kinds_into_edits,
+    _pull,
+    shows=("tree.rename_new:.swampd/conflicts/",),
+)
+_WITHOUT_CONDITIONS: Final = partial(Stage, conditional_delete=False)
+_CHILD: Final = f"store.create:{HEADS}/data%2Fx.json"
+
+SCENARIOS: Final = (
+    Scenario("push_new", old_files, _push, _new, shows=(f"store.create:{NEXT}",)),
+    Scenario("push_replaced", old_files, _push_data, _replaced, shows=(f"store.replace:{RAW}",)),
+    Scenario("push_staged", old_files, _push_data, _staged, shows=(f"store.create:{STAGED}",)),
+    Scenario("push_deleted", old_files, _push_data, _removed, shows=(f"store.delete_if:{Y}",)),
+    Scenario(
+        "push_deleted_unconditionally",
+        old_files,
+        _push_data,
+        _removed,
+        shows=(f"store.delete:{Y}",),
+        stage=_WITHOUT_CONDITIONS,
+    ),
+    Scenario("push_recreated", _removed_before, _push_data, _recreated, shows=(HEAD,)),
+    Scenario("push_after_another", _other_pushed, _push_data, _staged, shows=(HEAD,)),
+    _PUSH_ALL,
+    Scenario("settle", _all_kinds_before, _settle, shows=(HEAD, f"store.delete:{STAGED}")),
+    Scenario("pull_new", _other_new, _pull, shows=(f"tree.rename_new:{NEXT}",)),
+    Scenario("pull_replaced", _other_replaced, _pull, shows=(f"tree.exchange:{META}",)),
+    Scenario("pull_deleted", _other_removed, _pull, shows=(f"tree.move_away:{Y}",)),
+    _PULL_ALL,
+    _IN_STEPS,
+    _INTO_EDITS,
+    Scenario(
+        "pull_in_steps_into_edits",
+        _steps_into_edits,
+        _pull,
+        shows=("tree.rename_new:.swampd/conflicts/",),
+    ),
+    Scenario("resolve_kept", _kept_bytes, _resolve_kept, shows=(f"tree.exchange:{TOP}",)),
+    Scenario("pull_conflict", _both_edited, _pull, shows=("tree.rename_new:.swampd/conflicts/",)),
+    Scenario("pull_joining", _emptied, _pull, shows=("tree.write_marker",)),
+    Scenario(
+        "declare",
+        old_files,
+        _push_deeper,
+        _new,
+        shows=("store.create:_control/swampd/manifests/", HEAD, _CHILD),
+    ),
+    Scenario("declare_by_lock", old_files, _lock_deeper, shows=(HEAD, _CHILD)),
+    *(
+        Scenario(
+            f"resolve_{side.value}",
+            _in_conflict,
+            partial(_resolve, side=side),
+            shows=("tree.unlink:.swampd/conflicts/",),
+        )
+        for side in Side
+    ),
+    twice("start_after_push", _PUSH_ALL, f"{HEAD}#1"),
+    twice("start_after_pull", _PULL_ALL, f"tree.exchange:{TOP}#1"),
+    twice("start_after_edit", _INTO_EDITS, f"tree.exchange:{TOP}#1"),
+    twice("start_after_steps", _IN_STEPS, f"tree.link:{TOP}#1"),
+)
