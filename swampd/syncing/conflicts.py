@@ -7,6 +7,7 @@ Keeps S2.
 from __future__ import annotations
 
 from enum import Enum
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -19,10 +20,11 @@ from swampd.domain.values import CachePath
 from swampd.errors import BadRequest, StoreUnavailable
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
-from swampd.ports import FileRead, ReadProblem, SealedFile, Stamp
+from swampd.ports import FileRead, PlaceProblem, ReadProblem, SealedFile, Stamp
 from swampd.syncing import local_ledger
 from swampd.syncing.disk import working_in_the_cache
 from swampd.syncing.fetching import fetch
+from swampd.syncing.leftovers import drop_copies
 from swampd.syncing.local_ledger import Conflict, Trashed
 from swampd.syncing.scoping import scope_of
 from swampd.syncing.survey import look_at
@@ -78,15 +80,15 @@ class ConflictKeeper:
             if ready is None:
                 return
             copy = await self._sync.threads.io(lambda: self._to_conflicts(ready.name, path))
-        if known is not None and known.copy is not None and known.copy != copy:
-            old = known.copy
-            await self._sync.threads.io(lambda: self._sync.tree.drop_conflict(old))
         conflict = Conflict(path, scope, kind, record, copy, self._sync.clock.wall_ms())
         await self._sync.journal.write(lambda tx: local_ledger.open_conflict(tx, conflict))
         log.warning("conflict", path=path, kind=kind.value)
+        await drop_copies(self._sync)
 
     def _to_conflicts(self, name: str, path: CachePath) -> str:
-        """The copy is on disk before the journal names it."""
+        """The bytes are on disk before the name is, so that a copy is never half of one, and the
+        copy before the journal names it."""
+        self._sync.tree.sync()
         copy = self._sync.tree.tmp_to_conflicts(name, path)
         self._sync.tree.sync()
         return copy
@@ -161,13 +163,11 @@ class Resolver:
             )
         await self._must_be_shown(conflict)
         if side is Side.BOTH:
-            await self._place_copy(conflict, _beside(path, f"theirs-{conflict.wall_ms:x}"))
+            await self._place_beside(conflict)
         elif side is Side.THEIRS and conflict.kind is ConflictKind.KEPT_BYTES:
-            await self._place_copy(conflict, path)
+            await self._place_copy(conflict)
         await self._decide(conflict, side)
-        if conflict.copy is not None:
-            copy = conflict.copy
-            await self._sync.threads.io(lambda: self._sync.tree.drop_conflict(copy))
+        await drop_copies(self._sync)
 
     async def _must_be_shown(self, conflict: Conflict) -> None:
         """Nobody decides on a content that they cannot have seen: a copy that is gone is fetched
@@ -188,6 +188,7 @@ class Resolver:
 
         def work(tx: Transaction) -> None:
             local_ledger.forget_conflict(tx, path)
+            local_ledger.note_gone(tx, (copy,))
             rows.note_applied_or_not(tx, scope_of(tx, path), {path: rows.remote(tx, path)})
 
         await self._sync.journal.write(work)
@@ -231,24 +232,37 @@ class Resolver:
 
         await self._bases.change(work)
 
-    async def _place_copy(self, conflict: Conflict, target: CachePath) -> None:
+    async def _place_beside(self, conflict: Conflict) -> None:
+        """Bring a conflict copy into the cache under a second name, over no other file: one that
+        was placed before a crash and is not decided yet may have been edited since."""
+        copy = _second(conflict)
+        name, tree = self._sync.rng.uuid(), self._sync.tree
+
+        def work() -> None:
+            read = _copy_to_tmp(tree, copy, name)
+            for wall_ms in count(conflict.wall_ms):
+                target = _beside(conflict.path, f"theirs-{wall_ms:x}")
+                problem = tree.place_new(name, target)
+                if problem is None:
+                    break
+                there = tree.read(target, keep=False)
+                if isinstance(there, FileRead) and there.sha256 == read.sha256:
+                    tree.drop_tmp(name)
+                    break
+                if problem is not PlaceProblem.OCCUPIED:
+                    tree.drop_tmp(name)
+                    raise BadRequest(f"{target} cannot be placed: {problem.value}", "look at it")
+            tree.sync()
+
+        await self._sync.threads.io(work)
+
+    async def _place_copy(self, conflict: Conflict) -> None:
         """Bring a conflict copy into the cache as a local edit; what is there goes to trash."""
-        copy = conflict.copy
-        if copy is None:
-            raise BadRequest(
-                f"the conflict of {conflict.path} has no second content",
-                "use --ours or --theirs",
-                path=conflict.path,
-            )
+        copy, target = _second(conflict), conflict.path
         name, tree = self._sync.rng.uuid(), self._sync.tree
 
         def work() -> Trashed | None:
-            read = tree.read_conflict(copy)
-            if not isinstance(read, FileRead) or read.body is None:
-                raise BadRequest(f"the conflict copy {copy} cannot be read", "use --ours")
-            _copy(tree, read.body, name, x=read.stamp.x)
-            tree.finish_tmp(name, read.stamp.mtime_ns)
-            tree.sync()
+            read = _copy_to_tmp(tree, copy, name)
             if tree.place_new(name, target) is None:
                 tree.sync()
                 return None
@@ -266,6 +280,27 @@ class Resolver:
         trashed = await self._sync.threads.io(work)
         if trashed is not None:
             await self._sync.journal.write(lambda tx: local_ledger.note_trash(tx, trashed))
+
+
+def _second(conflict: Conflict) -> str:
+    if conflict.copy is None:
+        raise BadRequest(
+            f"the conflict of {conflict.path} has no second content",
+            "use --ours or --theirs",
+            path=conflict.path,
+        )
+    return conflict.copy
+
+
+def _copy_to_tmp(tree: FileTree, copy: str, name: str) -> FileRead:
+    """A conflict copy as `tmp/<name>`, on disk."""
+    read = tree.read_conflict(copy)
+    if not isinstance(read, FileRead) or read.body is None:
+        raise BadRequest(f"the conflict copy {copy} cannot be read", "use --ours")
+    _copy(tree, read.body, name, x=read.stamp.x)
+    tree.finish_tmp(name, read.stamp.mtime_ns)
+    tree.sync()
+    return read
 
 
 def _copy(tree: FileTree, body: Body, name: str, *, x: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -39,5 +40,7 @@ class Sync:
     """Objects that are being sent in parts now: the uploads' ids, and their keys."""
     aborts: Counter[tuple[str, str]] = field(default_factory=Counter, compare=False)
     """How often the store did not abort one of those that were left."""
+    copies: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False)
+    """One at a time removes conflict copies."""
     awaited: dict[int, float] = field(default_factory=dict, compare=False)
     """Requests on plain keys under way, with the time at which the journal says they are sent."""

@@ -28,6 +28,7 @@ from swampd.syncing.compacting import Compactor
 from swampd.syncing.conflicts import ConflictKeeper, Resolver
 from swampd.syncing.disk import working_in_the_cache
 from swampd.syncing.large import abort_left
+from swampd.syncing.leftovers import drop_copies
 from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller
 from swampd.syncing.pushing import Pushed, Pusher
 from swampd.syncing.rolling import roll_forward
@@ -317,8 +318,10 @@ class Desks:
         return await Compactor(self.sync, self.bases, everything, holding).run()
 
     async def empty_trash(self, least_age_s: float) -> None:
-        """What was swapped out goes after a while; written to meanwhile, it is kept (section 6)."""
+        """What was swapped out goes after a while; written to meanwhile, it is kept (section 6).
+        Copies of conflicts that are over go at once."""
         with working_in_the_cache("the trash"):
+            await drop_copies(self.sync)
             await empty_trash(self.sync, ConflictKeeper(self.sync), least_age_s)
 
     async def recover(self) -> None:
@@ -341,7 +344,7 @@ def _is_anything_open(tx: Transaction) -> bool:
     ((found,),) = tx.execute(
         "SELECT EXISTS (SELECT 1 FROM request) OR EXISTS (SELECT 1 FROM commit_intent)"
         " OR EXISTS (SELECT 1 FROM upload) OR EXISTS (SELECT 1 FROM trash)"
-        " OR EXISTS (SELECT 1 FROM path_state)"
+        " OR EXISTS (SELECT 1 FROM path_state) OR EXISTS (SELECT 1 FROM dropped_copy)"
         " OR EXISTS (SELECT 1 FROM remote WHERE pending) OR EXISTS (SELECT 1 FROM halt)"
     )
     return bool(found)

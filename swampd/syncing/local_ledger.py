@@ -17,7 +17,7 @@ from swampd.domain.values import BootId, CachePath, Scope, Sha256
 from swampd.indexing.many import these
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from swampd.domain.entries import Record
     from swampd.ports import Transaction
@@ -166,9 +166,11 @@ class Conflict:
 
 def save_conflict(tx: Transaction, conflict: Conflict) -> None:
     """Nothing of this path is overwritten until a person has resolved it."""
+    _end_conflict(tx, conflict.path)
+    tx.execute("DELETE FROM dropped_copy WHERE place = ?", (conflict.copy,))
     raw = encode_record(conflict.record) if conflict.record is not None else None
     tx.execute(
-        "INSERT OR REPLACE INTO conflict VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conflict VALUES (?, ?, ?, ?, ?, ?)",
         (
             conflict.path,
             conflict.scope,
@@ -217,14 +219,47 @@ def _conflicts(tx: Transaction, where: str, value: str | None) -> list[Conflict]
 
 def forget_conflict(tx: Transaction, path: CachePath) -> None:
     """Its record is of no use any more; the next plan finds the conflict anew."""
-    tx.execute("DELETE FROM conflict WHERE path = ?", (path,))
+    _end_conflict(tx, path)
 
 
 def drop_conflict(tx: Transaction, path: CachePath) -> None:
     """It is resolved; with that the path is out of join mode."""
-    tx.execute("DELETE FROM conflict WHERE path = ?", (path,))
-    tx.execute("DELETE FROM path_state WHERE path = ?", (path,))
+    _end_conflict(tx, path)
+    clear_states(tx, (path,))
     leave_join(tx, (path,))
+
+
+def end_agreed(tx: Transaction, paths: Collection[CachePath]) -> None:
+    """Both sides of these have the same: that ends what they are in, but for a user's bytes that
+    were kept and are nowhere else, which a person decides on."""
+    found = {one.path: one.kind for one in conflicts(tx) if one.path in paths}
+    kept = {path for path, kind in found.items() if kind is ConflictKind.KEPT_BYTES}
+    for path in found.keys() - kept:
+        _end_conflict(tx, path)
+    clear_states(tx, [path for path in paths if path not in kept])
+    leave_join(tx, paths)
+
+
+def _end_conflict(tx: Transaction, path: CachePath) -> None:
+    """Its copy is to go, and is known until it is gone."""
+    tx.execute(
+        "INSERT OR IGNORE INTO dropped_copy"
+        " SELECT copy FROM conflict WHERE path = ? AND copy IS NOT NULL",
+        (path,),
+    )
+    tx.execute("DELETE FROM conflict WHERE path = ?", (path,))
+
+
+def dropped_copies(tx: Transaction) -> list[str]:
+    """Conflict copies that are to go."""
+    return [place for (place,) in tx.execute("SELECT place FROM dropped_copy ORDER BY place")]
+
+
+def note_gone(tx: Transaction, places: Iterable[str]) -> None:
+    """These are not there any more."""
+    tx.execute(
+        "DELETE FROM dropped_copy WHERE place IN (SELECT value FROM json_each(?))", (these(places),)
+    )
 
 
 # --- join mode ----------------------------------------------------------------------------------
@@ -234,6 +269,9 @@ def begin_join(tx: Transaction, local: Iterable[CachePath]) -> None:
     """The marker did not fit: these local paths join one by one; no scope is claimed for it yet."""
     tx.execute("DELETE FROM joining")
     tx.execute("DELETE FROM join_claimed")
+    tx.execute(
+        "INSERT OR IGNORE INTO dropped_copy SELECT copy FROM conflict WHERE copy IS NOT NULL"
+    )
     tx.execute("DELETE FROM conflict")
     tx.execute("DELETE FROM path_state")
     tx.executemany("INSERT INTO joining VALUES (?)", ((path,) for path in local))

@@ -357,8 +357,7 @@ def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
     """The part of a plan that needs no bytes moved: agreeing and dropping bases."""
     rows.put_bases(tx, scope, bases_of(plan.agree))
     rows.drop_bases(tx, scope, (*plan.drop, *plan.forget))
-    for path in plan.agree:
-        local_ledger.drop_conflict(tx, path)
+    local_ledger.end_agreed(tx, plan.agree)
     local_ledger.leave_join(tx, plan.drop)
     local_ledger.clear_states(tx, plan.drop)
 

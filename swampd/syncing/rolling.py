@@ -13,6 +13,7 @@ from swampd.domain.planning import Absent
 from swampd.indexing import rows
 from swampd.ports import FileRead, Kind, ReadProblem
 from swampd.syncing import local_ledger
+from swampd.syncing.leftovers import drop_copies, list_copies, list_trash
 from swampd.syncing.local_ledger import Trashed
 from swampd.syncing.scoping import scope_of
 from swampd.syncing.survey import look_at
@@ -26,16 +27,24 @@ if TYPE_CHECKING:
 
 
 async def roll_forward(sync: Sync, bases: Bases, conflicts: ConflictKeeper) -> None:
-    """Finish what is left of placements, and clear `tmp/`.
+    """Finish what is left of placements, clear `tmp/`, and list what no journal speaks of.
 
     The fresh download: dropped, the path is planned again.  What was swapped out: to trash if it
     is what the plan saw, else kept as a conflict copy, never dropped; so is what cannot be read
     whole, as a file that is written to.
     """
-    for intent in await sync.journal.read(local_ledger.placements):
+    await drop_copies(sync)
+    intents = await sync.journal.read(local_ledger.placements)
+    for intent in intents:
         await _keep_what_came_out(sync, conflicts, intent)
         await _note_what_was_done(sync, bases, intent)
     await sync.threads.io(lambda: sync.tree.clear_tmp(()))
+    await list_trash(sync, conflicts, intents)
+    await list_copies(sync, conflicts)
+    # Last: should this be cut off too, the next start finds them.
+    if intents:
+        names = [intent.name for intent in intents]
+        await sync.journal.write(lambda tx: local_ledger.end_placements(tx, names))
 
 
 async def _keep_what_came_out(sync: Sync, conflicts: ConflictKeeper, intent: Placement) -> None:
@@ -77,6 +86,5 @@ async def _note_what_was_done(sync: Sync, bases: Bases, intent: Placement) -> No
             rows.put_base(tx, scope, intent.path, file.as_base)
         if removed or placed:
             local_ledger.leave_join(tx, (intent.path,))
-        local_ledger.end_placements(tx, (intent.name,))
 
     await bases.change(work)

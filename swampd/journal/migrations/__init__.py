@@ -14,6 +14,7 @@ from swampd.journal.migrations import (
     m0003_sent,
     m0004_upload,
     m0005_declares,
+    m0006_dropped_copy,
 )
 
 MIGRATIONS: Final[tuple[str, ...]] = (
@@ -22,5 +23,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     m0003_sent.SQL,
     m0004_upload.SQL,
     m0005_declares.SQL,
+    m0006_dropped_copy.SQL,
 )
 """All steps; their number is the newest version that this daemon knows."""

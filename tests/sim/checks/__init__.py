@@ -59,5 +59,6 @@ def check_all(world: World, log: Log, history: History) -> None:
     payload.check_uploads(world)
     trees.check_clean(world, log)
     trees.check_scratch(world)
+    trees.check_private(world)
     trees.check_commits_closed(world)
     trees.check_requests_closed(world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from swampd.domain.entries import Entry
@@ -9,7 +10,7 @@ from swampd.domain.leases import HORIZON_S
 from swampd.domain.pointers import is_pointer, pointer_target
 from swampd.domain.values import CachePath
 from swampd.indexing import rows
-from swampd.syncing import ledger
+from swampd.syncing import ledger, local_ledger
 from tests.sim.checks import payload
 from tests.sim.checks.violations import digest, fail
 from tests.sim.hearing import EAR
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from tests.sim.users import History
     from tests.sim.world import Node, World
 
-KEPT_BOTH: Final = ".theirs-"
-"""What a decision for both puts behind the name of the second file."""
+BESIDE: Final = re.compile(r"\.(theirs|kept)-[0-9a-f]+$")
+"""What is put behind a name for a second file of it: a decision for both, bytes that were kept."""
 SCRATCH: Final = ".swampd/tmp"
+MARKER: Final = ".swampd/cache-id"
 PRIVATE: Final = ("tmp/", "trash/", ".swampd/tmp/", ".swampd/trash/", ".swampd/conflicts/")
 
 
@@ -56,7 +58,7 @@ class TreeWatch:
 
     def step(self, operation: str, path: str) -> None:
         """What the daemon is about to do, and what there is to be seen now."""
-        known = path.partition(KEPT_BOTH)[0] in NAMES or path.startswith(PRIVATE)
+        known = BESIDE.split(path)[0] in NAMES or f"{path}/".startswith(PRIVATE)
         if not known:
             fail("S10", f"{self._node.name}: {operation} of {path!r}, which nobody made")
         self.look()
@@ -170,6 +172,22 @@ def check_scratch(world: World) -> None:
         left = [name for name in node.tree.private_files() if name.startswith(f"{SCRATCH}/")]
         if left:
             fail("S6", f"{node.name}: {left[0]} is left, and nobody works with it")
+
+
+def check_private(world: World) -> None:
+    """S6: nothing lies in the private area that no journal speaks of, so that nobody would ever see
+    it, nor would it go."""
+    for node in world.nodes:
+        known = node.disk.connection.read(_kept)
+        left = [place for place in node.tree.private_files() if place not in known]
+        if left:
+            fail("S6", f"{node.name}: {left[0]} is known to nobody")
+
+
+def _kept(tx: Transaction) -> set[str]:
+    kept = {f".swampd/trash/{row.name}" for row in local_ledger.trashed(tx)}
+    kept |= {one.copy for one in local_ledger.conflicts(tx) if one.copy is not None}
+    return {MARKER, *kept}
 
 
 def check_clean(world: World, log: Log) -> None:
