@@ -75,7 +75,7 @@ demo: setup
 	$(call run_if_built,demo,tests.demo)
 
 sim: setup
-	$(call run_if_built,sim,tests.sim --seeds 2000 --aimed 40 --require-rules --mutants --crash-points 1500)
+	$(call run_if_built,sim,tests.sim --seeds 2000 --aimed 40 --require-rules --mutants --crash-points)
 
 bench: setup
 	$(call run_if_built,bench,bench)

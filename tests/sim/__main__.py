@@ -1,6 +1,6 @@
 """`python -m tests.sim`: run seeds and mutants, on every core.
 
-python -m tests.sim --seeds 2000 --aimed 40 --require-rules --mutants --crash-points 1500
+python -m tests.sim --seeds 2000 --aimed 40 --require-rules --mutants --crash-points
                                                 what `make sim` does
 python -m tests.sim --seed 17                   replay one seed, printing its trace
 python -m tests.sim --mutant size_only          one mutant

@@ -42,9 +42,11 @@ PATIENCE_S: Final = leases.patience_s(max(TTLS_MS)) + 3 * leases.LONGEST_POLL_S
 """L11: by then, and what the requests take, some waiter has acquired; a gate waits twice."""
 
 
-async def come_to_rest(world: World, history: History, findings: Findings) -> None:
-    """Faults stop; late requests land; everybody pulls, decides, pushes and settles until nothing
-    changes any more."""
+async def come_to_rest(
+    world: World, history: History, findings: Findings, rounds: int = ROUNDS
+) -> None:
+    """Faults stop; late requests land; everybody pulls, decides, pushes and settles, so many times
+    in turn, and then nothing changes any more."""
     world.network.faults = Faults()
     world.foreign.tidy(world)
     history.bereft.clear()  # their holds are given back
@@ -61,7 +63,7 @@ async def come_to_rest(world: World, history: History, findings: Findings) -> No
     findings.tell()
     for node in world.nodes:
         await _end_holds(node)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for node in world.nodes:
             await _round(node, history)
             findings.tell()

@@ -257,6 +257,11 @@ class Disk:
         """How many name changes a power cut could undo now."""
         return len(self._undo)
 
+    @property
+    def unsaved(self) -> int:
+        """How many files a power cut would take back to earlier bytes now."""
+        return len(self._dirty)
+
     # --- inside -----------------------------------------------------------------------------
 
     def _step(self, operation: str, path: str = "") -> None:

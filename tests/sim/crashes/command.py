@@ -45,8 +45,9 @@ def share_of(points: list[Point], count: int, seed: int = 0) -> list[Point]:
 def run_points(count: int, seed: int) -> bool:
     """Run a share of all points on every core; True when none is broken."""
     with multiprocessing.Pool(os.cpu_count(), initializer=silence) as pool:
-        points = []
+        points, passed = [], 0
         for scenario, ran in zip(SCENARIOS, pool.imap(_record, BY_NAME), strict=True):
+            passed += ran.passed
             print(f"crash points of {scenario.name}: {ran.passed}, {len(ran.points)} different")
             if ran.violation is not None:
                 print(f"{scenario.name}, without a crash: {ran.violation}")
@@ -54,10 +55,15 @@ def run_points(count: int, seed: int) -> bool:
             points.extend(ran.points)
         chosen = share_of(points, count, seed)
         part = f", a share of them (seed {seed})" if len(chosen) < len(points) else ""
-        print(f"crash points: {len(points)} in {len(SCENARIOS)} scenarios, {len(chosen)} run{part}")
+        print(
+            f"crash points: {passed} in {len(SCENARIOS)} scenarios, {len(points)} of them different"
+        )
+        print(f"crash points: {len(chosen)} run{part}", flush=True)
         began, broken = time.monotonic(), 0
         names = [point.name for point in chosen]
-        for ran in pool.imap_unordered(_crash, names, chunksize=4):
+        for done, ran in enumerate(pool.imap_unordered(_crash, names, chunksize=4), 1):
+            if done % 500 == 0:
+                print(f"{done} points run", flush=True)
             if ran.violation is not None:
                 broken += 1
                 print(f"{ran.violation}\nreplay: {ran.replay}", flush=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 _WID: Final = re.compile(r"[0-9a-f]{32}")
 _ODD: Final = re.compile(r"<locals>\.|[<> ]")
@@ -28,7 +31,9 @@ class How(Enum):
     KILLED = "killed"
     """The process alone: whatever it did is done."""
     POWER = "power"
-    """The machine: all that was not synced is undone, names and relaxed commits of the journal."""
+    """The machine: all that was not synced is undone, names and relaxed commits of the journal.
+    Where all is on the disk the next boot alone differs from a kill, and only what is under way to
+    the store goes by that: such an end is for a write that lands late."""
     POWER_NAMES = "power_names"
     """The machine: names survive, the bytes behind them do not; nor do relaxed commits."""
     POWER_JOURNAL = "power_journal"
@@ -40,32 +45,59 @@ def plain(text: str) -> str:
     return _ODD.sub("", _WID.sub("WID", text)) or "-"
 
 
-LOOKS: Final = frozenset({"marker", "readdir", "lstat", "open", "read", "look", "touch"})
-"""Steps in the cache that change nothing."""
+LOOKS: Final = {
+    "tree": frozenset({"marker", "readdir", "lstat", "open", "read", "look", "touch"})
+    | {"write", "utime"},
+    "store": frozenset({"get", "get?", "head", "list"}),
+    "journal": frozenset[str](),
+}
+"""Operations of each port that change nothing, or what is in a scratch file: once it is there, a
+start clears it unread."""
+A_WHILE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What there would be after an end here, as numbers that grow with each change of it."""
+
+    tree: int
+    journal: int
+    others: int
+    """What the store has, and what somebody was told."""
+    time: float
+
+    def is_as(self, earlier: Left) -> bool:
+        """The same, and the leases hardly older?"""
+        same = (self.tree, self.journal, self.others)
+        before = (earlier.tree, earlier.journal, earlier.others)
+        return same == before and self.time - earlier.time < A_WHILE_S
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where a daemon could end, and the ways that differ there."""
+    """Where a daemon could end, and what each end leaves."""
 
     operation: str
     when: When
-    hows: tuple[How, ...]
-    time: float
-
-    def is_as(self, earlier: Moment) -> bool:
-        """Would this end be the same as the one that was possible just before: at the same
-        instant, with nothing done in between?"""
-        if (self.time, self.hows) != (earlier.time, earlier.hows):
-            return False
-        if self.when is When.BEFORE:
-            return earlier.when is When.AFTER
-        return self.operation == earlier.operation and _is_look(self.operation)
+    ends: Mapping[How, Left]
 
 
-def _is_look(operation: str) -> bool:
+def different(passed: Iterable[Moment]) -> Iterator[tuple[Moment, How]]:
+    """Of ends that leave the same the first; a write that lands late is like no other."""
+    last: dict[How, Left] = {}
+    for moment in passed:
+        for how, left in moment.ends.items():
+            if moment.when is When.LATE:
+                yield moment, how
+            elif how not in last or not left.is_as(last[how]):
+                last[how] = left
+                yield moment, how
+
+
+def is_look(operation: str) -> bool:
+    """Does it change nothing?"""
     port, _, what = operation.partition(":")[0].partition(".")
-    return port == "tree" and what in LOOKS
+    return what in LOOKS[port]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,11 @@ import asyncio
 import shlex
 import zlib
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from swampd.errors import SwampdError
 from tests.sim.checks import fail
-from tests.sim.crashes.points import How, Moment, Point
+from tests.sim.crashes.points import How, Point, different
 from tests.sim.crashes.scenarios import BY_NAME
 from tests.sim.resting import come_to_rest
 from tests.sim.runs import Result, judge
@@ -28,6 +27,8 @@ DOWN_S: Final = {How.KILLED: 1.0}
 """A daemon is started again at once, while its leases last."""
 BOOT_S: Final = 40.0
 """A machine boots longer than a lease lasts."""
+ROUNDS: Final = 2
+"""After one crash all must be through by then."""
 SEES_S: Final = 70.0
 """So long they go on before the faults of coming to rest."""
 
@@ -80,11 +81,10 @@ async def _main(scenario: Scenario, result: Ran, holder: list[Stage]) -> None:
     wire.arm(target, point.how if point else How.KILLED)
     await _act(scenario, stage)
     wire.disarm()
-    result.passed = sum(len(moment.hows) for moment in wire.passed)
+    result.passed = sum(len(moment.ends) for moment in wire.passed)
     result.points = [
         Point(scenario.name, moment.operation, moment.when, how)
-        for moment in _different(wire.passed)
-        for how in moment.hows
+        for moment, how in different(wire.passed)
     ]
     stage.findings.tell()
     if point is not None and not wire.tripped.is_set():
@@ -98,14 +98,8 @@ async def _main(scenario: Scenario, result: Ran, holder: list[Stage]) -> None:
     elif scenario.meanwhile is not None:
         stage.me.node.kill()
         await stage.starts()
-    await come_to_rest(stage.world, stage.history, stage.findings)
+    await come_to_rest(stage.world, stage.history, stage.findings, rounds=ROUNDS)
     stage.judge()
-
-
-def _different(passed: list[Moment]) -> list[Moment]:
-    """Of moments at which the same would happen the first."""
-    later = (now for before, now in pairwise(passed) if not now.is_as(before))
-    return [*passed[:1], *later]
 
 
 async def _act(scenario: Scenario, stage: Stage) -> None:
@@ -121,6 +115,7 @@ async def _act(scenario: Scenario, stage: Stage) -> None:
         if not act.done():
             fail("L11", f"{scenario.name} takes longer than {LONGEST_S:.0f} s")
         await act
+        stage.wire.others_changed()
         await asyncio.wait((tripped,), timeout=scenario.after_s)
     finally:
         act.cancel()

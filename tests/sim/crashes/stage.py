@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from swampd.stores.memory import Dialect
@@ -141,10 +142,6 @@ class Person(User):
         self.history.breaks.append(told)
 
 
-def _nothing() -> None:
-    """Nobody does anything."""
-
-
 def _demand(outcome: Outcome) -> None:
     for error in outcome.failed.values():
         raise error
@@ -153,9 +150,15 @@ def _demand(outcome: Outcome) -> None:
 class Stage:
     """A world with a person at each machine; the daemons of the first one are watched."""
 
-    def __init__(self, dialect: Dialect = Dialect.S3, *, conditional_delete: bool = True) -> None:
+    def __init__(
+        self, dialect: Dialect = Dialect.S3, *, conditional_delete: bool = True, large: bool = False
+    ) -> None:
+        """Where `large` files count as large, the store takes them in parts."""
         able = 1.0 if conditional_delete else 0.0
-        self.world = World(SEED, 2, dialect, conditional_delete=able)
+        self.world = World(SEED, 2, dialect, conditional_delete=able, large=large)
+        if large:
+            self.world.network.writes_in_parts = True
+            self.world.sizes = replace(self.world.sizes, inline=20, part=25)
         self.history, self.findings = History(), Findings()
         self.log = checks.Log(self.world)
         self.me, self.other = (Person(node, self.history, 1) for node in self.world.nodes)
@@ -179,7 +182,9 @@ class Stage:
             self.findings.look(lambda: watch.step(operation, path))
             if node is self.me.node:
                 self.wire.step(node.life, operation, path)
-                self.meanwhile.pop(step, _nothing)()
+                if step in self.meanwhile:
+                    self.meanwhile.pop(step)()
+                    self.wire.others_changed()
 
         node.tree.before_step = hook
 

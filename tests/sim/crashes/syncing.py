@@ -1,17 +1,19 @@
-"""Push, pull, settle, declare and resolve, scripted."""
+"""Push, pull, settle, compact, declare and resolve, scripted."""
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from swampd import upkeep
+from swampd.domain.leases import HORIZON_S
 from swampd.domain.values import Scope
 from swampd.syncing.conflicts import Side
 from tests.sim.crashes.scenario import (
     HEADS,
     LARGE,
     LATEST,
-    META,
     NEXT,
     RAW,
     ROOT,
@@ -57,16 +59,21 @@ async def _lock_deeper(stage: Stage) -> None:
     await stage.me.locks("data/x")
 
 
+async def _compact(stage: Stage) -> None:
+    await upkeep.compact(stage.me.life.workspace, stage.me.asker)
+
+
 async def _resolve_kept(stage: Stage) -> None:
     await stage.me.decides(TOP, Side.THEIRS)
-    await stage.me.pushes("data")
 
 
 async def _resolve(stage: Stage, side: Side) -> None:
-    """The next push or pull carries a decision out."""
+    """The next pull carries a decision for theirs out, the next push one for ours."""
     await stage.me.decides(Y, side)
-    await stage.me.pushes("data")
-    await stage.me.pulls("data")
+    if side is Side.THEIRS:
+        await stage.me.pulls("data")
+    elif side is Side.OURS:
+        await stage.me.pushes("data")
 
 
 # --- what is at the files -------------------------------------------------------------------------
@@ -81,14 +88,18 @@ def _new_by(person: Person) -> None:
     person.write(ROOT, "new", LARGE)
 
 
-def _replaced(stage: Stage) -> None:
-    stage.me.write(RAW, "new")
-    stage.me.write(TOP, "new")
-
-
 def _staged(stage: Stage) -> None:
     stage.me.write(RAW, "new", LARGE)
     stage.me.write(TOP, "new", LARGE)
+
+
+def _in_parts(stage: Stage) -> None:
+    _in_parts_by(stage.me)
+
+
+def _in_parts_by(person: Person) -> None:
+    person.write(NEXT, "new")
+    person.write(RAW, "new")
 
 
 def _removed(stage: Stage) -> None:
@@ -133,14 +144,6 @@ async def _all_kinds_before(stage: Stage) -> None:
     await stage.rests()
 
 
-async def _other_replaced(stage: Stage) -> None:
-    await their_files(stage)
-    stage.other.write(TOP, "theirs")
-    stage.other.write(META, "theirs", LARGE)
-    await stage.other.pushes("data")
-    await stage.rests()
-
-
 async def _other_pushed(stage: Stage) -> None:
     """The head has moved on, so a plan is made again under the lease."""
     await old_files(stage)
@@ -149,16 +152,9 @@ async def _other_pushed(stage: Stage) -> None:
     await stage.rests()
 
 
-async def _other_new(stage: Stage) -> None:
+async def _other_in_parts(stage: Stage) -> None:
     await their_files(stage)
-    _new_by(stage.other)
-    await stage.other.pushes()
-    await stage.rests()
-
-
-async def _other_removed(stage: Stage) -> None:
-    await their_files(stage)
-    stage.other.remove(RAW, META, Y)
+    _in_parts_by(stage.other)
     await stage.other.pushes("data")
     await stage.rests()
 
@@ -224,13 +220,38 @@ async def _emptied(stage: Stage) -> None:
     await stage.rests()
 
 
+async def _left_by_crash(stage: Stage) -> None:
+    """Of a push that died an object at a plain key and a staged copy, which no head names: what it
+    sent is other by now, and can no longer land."""
+    await died(stage, _PUSH_ALL, f"store.create:{STAGED}WID#1")
+    stage.me.remove(NEXT)
+    stage.me.write(RAW, "newer")
+    await start(stage)
+    await stage.me.pushes()
+    await asyncio.sleep(HORIZON_S + 60.0)
+    await stage.rests()
+
+
 # --- all of them ----------------------------------------------------------------------------------
 
 _PUSH_ALL: Final = Scenario(
-    "push_all_kinds", _old_files_and_pointer, _push, _all_kinds, shows=(HEAD,)
+    "push_all_kinds",
+    _old_files_and_pointer,
+    _push,
+    _all_kinds,
+    shows=(
+        f"store.create:{NEXT}",
+        f"store.create:{STAGED}",
+        f"store.replace:{RAW}",
+        f"store.delete_if:{Y}",
+        HEAD,
+    ),
 )
 _PULL_ALL: Final = Scenario(
-    "pull_all_kinds", _other_all_kinds, _pull, shows=(f"tree.exchange:{LATEST}",)
+    "pull_all_kinds",
+    _other_all_kinds,
+    _pull,
+    shows=(f"tree.rename_new:{NEXT}", f"tree.exchange:{LATEST}", f"tree.move_away:{Y}"),
 )
 _IN_STEPS: Final = Scenario(
     "pull_in_steps", _other_all_kinds_without_exchange, _pull, shows=(f"tree.link:{TOP}",)
@@ -242,13 +263,11 @@ _INTO_EDITS: Final = Scenario(
     shows=("tree.rename_new:.swampd/conflicts/",),
 )
 _WITHOUT_CONDITIONS: Final = partial(Stage, conditional_delete=False)
+_LARGE: Final = partial(Stage, large=True)
 _CHILD: Final = f"store.create:{HEADS}/data%2Fx.json"
 
 SCENARIOS: Final = (
     Scenario("push_new", old_files, _push, _new, shows=(f"store.create:{NEXT}",)),
-    Scenario("push_replaced", old_files, _push_data, _replaced, shows=(f"store.replace:{RAW}",)),
-    Scenario("push_staged", old_files, _push_data, _staged, shows=(f"store.create:{STAGED}",)),
-    Scenario("push_deleted", old_files, _push_data, _removed, shows=(f"store.delete_if:{Y}",)),
     Scenario(
         "push_deleted_unconditionally",
         old_files,
@@ -260,12 +279,23 @@ SCENARIOS: Final = (
     Scenario("push_recreated", _removed_before, _push_data, _recreated, shows=(HEAD,)),
     Scenario("push_after_another", _other_pushed, _push_data, _staged, shows=(HEAD,)),
     _PUSH_ALL,
+    Scenario(
+        "push_in_parts",
+        old_files,
+        _push_data,
+        _in_parts,
+        shows=(f"store.complete:{NEXT}", f"store.part:{STAGED}"),
+        stage=_LARGE,
+    ),
+    Scenario(
+        "pull_in_parts",
+        _other_in_parts,
+        _pull,
+        shows=(f"tree.exchange:{RAW}",),
+        stage=_LARGE,
+    ),
     Scenario("settle", _all_kinds_before, _settle, shows=(HEAD, f"store.delete:{STAGED}")),
-    Scenario("pull_new", _other_new, _pull, shows=(f"tree.rename_new:{NEXT}",)),
-    Scenario("pull_replaced", _other_replaced, _pull, shows=(f"tree.exchange:{META}",)),
-    Scenario("pull_deleted", _other_removed, _pull, shows=(f"tree.move_away:{Y}",)),
     _PULL_ALL,
-    _IN_STEPS,
     _INTO_EDITS,
     Scenario(
         "pull_in_steps_into_edits",
@@ -292,6 +322,12 @@ SCENARIOS: Final = (
             shows=("tree.unlink:.swampd/conflicts/",),
         )
         for side in Side
+    ),
+    Scenario(
+        "compact",
+        _left_by_crash,
+        _compact,
+        shows=(f"store.delete_if:{NEXT}", f"store.delete:{STAGED}", HEAD),
     ),
     twice("start_after_push", _PUSH_ALL, f"{HEAD}#1"),
     twice("start_after_pull", _PULL_ALL, f"tree.exchange:{TOP}#1"),

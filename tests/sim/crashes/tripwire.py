@@ -4,12 +4,56 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.sim.crashes.points import How, Moment, When, plain
+from tests.sim.crashes.points import How, Left, Moment, When, is_look, plain
 
 if TYPE_CHECKING:
     from tests.sim.world import Life, Node
+
+
+@dataclass(slots=True)
+class Changes:
+    """How often what has changed, and what of it is on the disk."""
+
+    tree: int = 0
+    journal: int = 0
+    others: int = 0
+    """The store, and what people know and do."""
+    marked: int = 0
+    """The marker is on the disk at once, and nothing else by that."""
+    tree_on_disk: int = 0
+    journal_on_disk: int = 0
+
+    def note(self, operation: str) -> None:
+        """It was done."""
+        port = operation.partition(".")[0]
+        # What a sync does is seen in a power cut alone.
+        self.tree += port == "tree" and not operation.startswith("tree.sync")
+        self.journal += port == "journal"
+        self.others += port == "store"
+        self.marked += operation.startswith("tree.write_marker")
+
+    def ends(self, node: Node, when: When) -> dict[How, Left]:
+        """The ends that differ now, by what is not on the disk, and what each would leave."""
+        tree, disk, now = node.tree, node.disk, node.world.time
+        names, bytes_too, commits = tree.unsynced > 0, tree.unsaved > 0, disk.forgets
+        if not names:
+            self.tree_on_disk = self.tree
+        if not commits:
+            self.journal_on_disk = self.journal
+        synced = self.tree_on_disk + self.marked
+        ends = {How.KILLED: Left(self.tree, self.journal, self.others, now)}
+        if names or bytes_too or commits or when is When.LATE:
+            ends[How.POWER] = Left(synced, self.journal_on_disk, self.others, now)
+        if when is When.LATE:
+            return ends
+        if names and (bytes_too or commits):
+            ends[How.POWER_NAMES] = Left(self.tree, self.journal_on_disk, self.others, now)
+        if commits and (names or bytes_too):
+            ends[How.POWER_JOURNAL] = Left(synced, self.journal, self.others, now)
+        return ends
 
 
 class Tripwire:
@@ -22,6 +66,7 @@ class Tripwire:
         self._how = How.KILLED
         self._counts: Counter[str] = Counter()
         self._in_tree: str | None = None
+        self._changes = Changes()
         self.passed: list[Moment] = []
         """Where it could have ended, in this order."""
         self.tripped = asyncio.Event()
@@ -30,13 +75,17 @@ class Tripwire:
         """Note operations from now on, and end the daemon at this one."""
         self._armed, self._target, self._how = True, target, how
         self._counts.clear()
-        self._in_tree = None
+        self._in_tree, self._changes = None, Changes()
         self.passed = []
         self.tripped.clear()
 
     def disarm(self) -> None:
         """Nothing is noted any more."""
         self._armed, self._in_tree = False, None
+
+    def others_changed(self) -> None:
+        """Somebody was told what became of it, or edited just now."""
+        self._changes.others += 1
 
     # --- what the ports tell --------------------------------------------------------------------
 
@@ -65,7 +114,9 @@ class Tripwire:
         """Note this moment, and end the daemon if it is the point."""
         if not self._armed or operation is None or self._node.life is None:
             return False
-        self.passed.append(Moment(operation, when, _ends(self._node), self._node.world.time))
+        if when is not When.BEFORE and not is_look(operation):
+            self._changes.note(operation)
+        self.passed.append(Moment(operation, when, self._changes.ends(self._node, when)))
         if (operation, when) != self._target:
             return False
         self.disarm()
@@ -86,16 +137,6 @@ class Tripwire:
         """The step before is done."""
         last, self._in_tree = self._in_tree, None
         self.ended(last)
-
-
-def _ends(node: Node) -> tuple[How, ...]:
-    """The ends that differ now, by what is not on the disk."""
-    ends = [How.KILLED, How.POWER]
-    if node.tree.unsynced:
-        ends.append(How.POWER_NAMES)
-    if node.disk.forgets:
-        ends.append(How.POWER_JOURNAL)
-    return tuple(ends)
 
 
 def stop(node: Node, how: How) -> None:
