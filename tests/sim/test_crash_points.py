@@ -16,7 +16,6 @@ from tests.sim.crashes.points import How, Point, When
 from tests.sim.crashes.running import crash
 from tests.sim.crashes.scenarios import BY_NAME, SCENARIOS
 from tests.sim.mutants import MUTANTS
-from tests.sim.runs import silence
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -31,11 +30,6 @@ BITES = (
     ("commit_intent_not_journalled", "push_all_kinds", "journal.commit:HeadReader.adopt", "S2"),
 )
 """A broken engine, and where it shows: in this scenario, right after these operations."""
-
-
-@pytest.fixture(autouse=True)
-def _silent() -> None:
-    silence()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -9,7 +9,6 @@ import pytest
 
 from tests.sim.__main__ import FRESH_FROM, run_mutant
 from tests.sim.corpus import AIMED, CORPUS
-from tests.sim.hearing import silence
 from tests.sim.runs import simulate
 from tests.sim.workloads import LOADS
 
@@ -30,7 +29,6 @@ QUICK = (
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_corpus_and_fresh_seeds_are_clean(part: int) -> None:
-    silence()
     for seed in (*CORPUS, *range(FRESH_FROM, FRESH_FROM + FRESH))[part::PARTS]:
         result = simulate(seed)
         assert result.violation is None, f"python -m tests.sim --seed {seed}: {result.violation}"
@@ -38,7 +36,6 @@ def test_corpus_and_fresh_seeds_are_clean(part: int) -> None:
 
 @pytest.mark.parametrize("name", AIMED)
 def test_seeds_of_a_workload_that_once_broke_something_are_clean(name: str) -> None:
-    silence()
     load = next(load for load in LOADS if load.name == name)
     for seed in AIMED[name]:
         result = simulate(seed, load)
@@ -46,13 +43,11 @@ def test_seeds_of_a_workload_that_once_broke_something_are_clean(name: str) -> N
 
 
 def test_a_seed_replayed_twice_gives_the_same_trace() -> None:
-    silence()
     for seed in (3, 77):
         assert simulate(seed).digest == simulate(seed).digest
 
 
 def test_a_seed_gives_the_same_trace_in_another_process() -> None:
-    silence()
     code = (
         "from tests.sim.hearing import silence; from tests.sim.runs import simulate; silence();"
         "print(simulate(77).digest)"
@@ -66,6 +61,5 @@ def test_a_seed_gives_the_same_trace_in_another_process() -> None:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", QUICK)
 def test_a_mutant_is_caught(name: str) -> None:
-    silence()
     _, count, _ = run_mutant(name)
     assert count is not None

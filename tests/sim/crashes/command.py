@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.sim.crashes.points import Point
 from tests.sim.crashes.running import Ran, crash, record
 from tests.sim.crashes.scenarios import BY_NAME, SCENARIOS
-from tests.sim.runs import silence
+from tests.sim.hearing import silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
