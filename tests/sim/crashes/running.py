@@ -12,6 +12,7 @@ from swampd.errors import SwampdError
 from tests.sim.checks import fail
 from tests.sim.crashes.points import How, Point, different
 from tests.sim.crashes.scenarios import BY_NAME
+from tests.sim.hearing import EAR
 from tests.sim.resting import come_to_rest
 from tests.sim.runs import Result, judge
 
@@ -62,6 +63,7 @@ def crash(point: Point) -> Ran:
 
 def _run(scenario: Scenario, result: Ran) -> Ran:
     holder: list[Stage] = []
+    EAR.begin()
     judge(_main(scenario, result, holder), result)
     for stage in holder:
         result.trace = stage.world.network.trace

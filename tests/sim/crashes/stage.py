@@ -162,7 +162,7 @@ class Stage:
         self.history, self.findings = History(), Findings()
         self.log = checks.Log(self.world)
         self.me, self.other = (Person(node, self.history, 1) for node in self.world.nodes)
-        self.wire = Tripwire(self.me.node)
+        self.wire = Tripwire(self.me.node, lambda: self.history.note_death(self.me.node))
         self.me.node.make_ports = lambda life: watched_ports(self.wire, life)
 
         self.meanwhile: dict[str, Callable[[], None]] = {}
@@ -171,7 +171,7 @@ class Stage:
             checks.TreeWatch(self.world, node, self.log, self.history) for node in self.world.nodes
         ]
         self.world.network.watchers.append(
-            lambda: self.findings.look(lambda: checks.check_now(self.world, self.log))
+            lambda: self.findings.look(lambda: checks.check_now(self.world, self.log, self.history))
         )
         for node, watch in zip(self.world.nodes, self._watches, strict=True):
             self._hook(node, watch)

@@ -27,6 +27,7 @@ from tests.sim.crashes.scenario import (
     twice,
 )
 from tests.sim.crashes.stage import Stage
+from tests.sim.users import Replaced
 
 if TYPE_CHECKING:
     from tests.sim.crashes.stage import Person
@@ -211,10 +212,10 @@ async def _emptied(stage: Stage) -> None:
     """The cache was lost, and there is new work in it: join mode."""
     await old_files(stage)
     history, node = stage.history, stage.me.node
-    history.replaced.add(node.name)
     for path in node.tree.files():
         history.touch(node, path)
     node.tree.wipe()
+    history.replaced[node.name] = Replaced(node.world.time, frozenset())
     stage.me.write(RAW, "after the loss")
     stage.me.write(NEXT, "after the loss")
     await stage.rests()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from tests.sim.crashes.points import How, Left, Moment, When, is_look, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.sim.world import Life, Node
 
 
@@ -59,8 +61,9 @@ class Changes:
 class Tripwire:
     """Watches the daemons of one machine while it is armed, and ends one of them at most."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, before_death: Callable[[], None]) -> None:
         self._node = node
+        self._before_death = before_death
         self._armed = False
         self._target: tuple[str, When] | None = None
         self._how = How.KILLED
@@ -120,6 +123,7 @@ class Tripwire:
         if (operation, when) != self._target:
             return False
         self.disarm()
+        self._before_death()
         stop(self._node, self._how)
         self.tripped.set()
         return True
