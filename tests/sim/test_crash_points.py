@@ -27,7 +27,7 @@ SHARE = 1
 BITES = (
     ("placements_not_journalled", "pull_all_kinds", "tree.rename_new:data/", "S14"),
     ("not_synced_before_rename", "pull_all_kinds", "tree.exchange:data/", "S8"),
-    ("commit_intent_not_journalled", "push_all_kinds", "journal.commit:HeadReader.adopt", "S2"),
+    ("base_before_commit", "push_all_kinds", "journal.commit:Bases.change.both", "S1"),
 )
 """A broken engine, and where it shows: in this scenario, right after these operations."""
 
