@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from swampd.domain.health import StoreState, state_of
@@ -68,15 +69,14 @@ class Pace:
         self._free_at: dict[str, float] = {}
 
     async def turn(self, key: str) -> None:
-        """Wait until this key may be written; it may not be again for an interval."""
+        """Wait until this key may be written; it may not be again for an interval.  Who waited is
+        not sure of it before they look again: a suspend lets all of them go on at once."""
         if self._interval_s <= 0:
             return
-        now = self._clock.now()
-        at = max(now, self._free_at.get(key, now))
-        self._free_at = {k: free for k, free in self._free_at.items() if free > now}
-        self._free_at[key] = at + self._interval_s
-        if at > now:
+        while (at := self._free_at.get(key, -inf)) > (now := self._clock.now()):
             await self._clock.sleep(at - now)
+        self._free_at = {k: free for k, free in self._free_at.items() if free > now}
+        self._free_at[key] = now + self._interval_s
 
 
 class Room:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -31,6 +30,7 @@ from swampd.locking.recovery import recover_leases
 from swampd.operation import operation
 from swampd.syncing import ledger
 from swampd.syncing.asking import TOLD_WITHIN_S, Asking
+from swampd.syncing.background import Background, WatchedJournal
 from swampd.syncing.context import Sync
 from swampd.syncing.desk import Desks
 from swampd.syncing.granting import Granter, Terms
@@ -49,10 +49,7 @@ if TYPE_CHECKING:
     from swampd.syncing.pushing import Pushed
 
 TICK_S: Final = 5.0
-"""How often holds are looked at that may be over."""
-LOOK_EVERY: Final = 3
-"""At each so-manyeth tick the journal is asked whether something is due."""
-TRASH_AGE_S: Final = 60.0
+"""How often holds are looked at that end by themselves, while there are any."""
 FOR_A_CALLER: Final = frozenset({"lock_obtain"})
 """Background tasks that work for the operation that began them."""
 log = structlog.get_logger()
@@ -107,7 +104,7 @@ class Workspace:
         self.ports = ports
         self.name = name
         self.identity = identity
-        store, keys, journal = ports.store, ports.keys, ports.journal
+        store, keys, journal = ports.store, ports.keys, WatchedJournal(ports.journal)
         clock, rng, threads = ports.clock, ports.rng, ports.threads
         pace = Pace(clock, store.capabilities.least_write_interval_s)
         writer = Writer(store, clock, rng, pace)
@@ -135,6 +132,7 @@ class Workspace:
             ports.sizes,
         )
         self.desks = Desks(sync, self.keeper, least_free)
+        self.background = Background(sync, self.desks, journal)
         self.holds = Holds(journal)
         self.holds.on_loss(self._give_back_lost)
         self.names = ScopeNames(sync)
@@ -150,12 +148,13 @@ class Workspace:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                await self.desks.recover()
+                await self.background.recover()
                 await recover_leases(
                     self.book, self.keeper, self.holds, self.ports, self._has_unanswered
                 )
                 self.ready.set()
-                group.create_task(self._tick())
+                group.create_task(self.background.run(self._guarded))
+                group.create_task(self._end_holds_in_time())
                 await self._stopping.wait()
                 await self.keeper.stop()
                 self._end()
@@ -206,20 +205,11 @@ class Workspace:
         except Exception:
             log.exception("background_broke", task=name)
 
-    async def _tick(self) -> None:
-        for tick in count(1):
+    async def _end_holds_in_time(self) -> None:
+        while True:
+            await self.holds.bounded.wait()
             await self.ports.clock.sleep(TICK_S)
             await self._guarded(self._end_old_holds(), "max_hold")
-            if tick % LOOK_EVERY == 0:
-                await self._guarded(self._look_around(), "look_around")
-
-    async def _look_around(self) -> None:
-        if await self.desks.is_anything_open():
-            await self._guarded(self.desks.expire_requests(), "expire")
-            await self._guarded(self.desks.abort_uploads(), "abort_uploads")
-            await self._guarded(self.desks.find_out_due(), "find_out")
-            await self._guarded(self.desks.settle_due(), "settle")
-            await self._guarded(self.desks.empty_trash(TRASH_AGE_S), "trash")
 
     async def _end_old_holds(self) -> None:
         now = self.ports.clock.now()
@@ -308,8 +298,12 @@ class Workspace:
             found = await self._patience(asker).through(self.reader.refresh_all)
             asking = await self._asking(asker, set(found.scopes), "pull")
             outcome.failed.update(found.failed)
+            at_rest = await self.desks.at_rest(found.scopes)
             for scope in found.scopes:
                 if scope in outcome.failed:
+                    continue
+                if scope in at_rest:
+                    outcome.done[scope] = Pulled()
                     continue
                 try:
                     done = await self.desks.apply(scope, allow_deletes=allow_deletes)

@@ -7,6 +7,8 @@ go to `delta`, which overflows into immutable manifests.
 
 from __future__ import annotations
 
+# msgspec reads the annotations when the class is made, so the names must be there then.
+from collections.abc import Mapping  # noqa: TC003
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -26,7 +28,7 @@ from swampd.domain.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
 SCHEMA: Final = 1
 RECENT: Final = 16
@@ -72,7 +74,8 @@ class Child(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """`heads/<esc>.json`; `manifests` newest first; `delta` is newer than all of them."""
+    """`heads/<esc>.json`; `manifests` newest first; `delta` is newer than all of them.  Nobody
+    changes one: decoded heads are kept and shared."""
 
     schema: Count = SCHEMA
     datastore_id: DatastoreId
@@ -84,10 +87,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     kind: HeadKind
     writer: str
     recent: tuple[Wid, ...] = ()
-    children: dict[Scope, Child] = msgspec.field(default_factory=dict)
+    children: Mapping[Scope, Child] = msgspec.field(default_factory=dict)
     forgotten_seq: Seq = Seq(0)
     manifests: tuple[ManifestRef, ...] = ()
-    delta: dict[CachePath, Record] = msgspec.field(default_factory=dict)
+    delta: Mapping[CachePath, Record] = msgspec.field(default_factory=dict)
 
 
 class Stamp(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ whatever cannot be read exactly is None, never a guess.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 # msgspec reads the annotations when the class is made, so the names must be there then.
@@ -21,6 +23,9 @@ class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Raised with each transaction that changes base: here first, then in the journal."""
 
 
+_decoder: Final = msgspec.json.Decoder(Marker)
+
+
 def encode_marker(marker: Marker) -> bytes:
     """The marker as a line of JSON."""
     return msgspec.json.encode(marker) + b"\n"
@@ -29,6 +34,6 @@ def encode_marker(marker: Marker) -> bytes:
 def decode_marker(content: bytes) -> Marker | None:
     """The marker, or None when these bytes are not exactly one."""
     try:
-        return msgspec.json.decode(content, type=Marker)
+        return _decoder.decode(content)
     except (ValueError, RecursionError):
         return None

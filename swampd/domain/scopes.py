@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import urllib.parse
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from swampd.domain.values import CachePath, Scope
@@ -29,6 +30,7 @@ class Covers(Enum):
     TREE = "tree"
 
 
+@lru_cache(maxsize=1024)
 def escape(scope: Scope) -> str:
     """The scope as one key segment: every byte outside `[A-Za-z0-9._@-]` percent-encoded."""
     if scope == ALL:

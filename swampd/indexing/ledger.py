@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from swampd.domain.codec import DecodedHead, decode_head, encode_head
 from swampd.domain.states import Halt
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from swampd.ports import Transaction
 
 
+KEPT: Final = 32
+"""So many decoded heads are kept at hand, by all of their bytes; one has at most some 100 KB."""
+
+
 @dataclass(frozen=True, slots=True)
 class KnownHead:
     """A head as the journal has it: its rows are in `rows` under the same transaction."""
@@ -31,13 +36,17 @@ def known_head(tx: Transaction, scope: Scope) -> KnownHead | None:
     """The head that was adopted last; None when none was."""
     rows = tx.execute("SELECT body, token FROM head WHERE scope = ?", (scope,))
     for body, text in rows:
-        token = load_token(text)
-        if body is None or token is None:
-            return None
-        decoded = decode_head(body, scope)
-        if isinstance(decoded, DecodedHead):
-            return KnownHead(decoded.head, token)
+        return _decoded(body, text, scope) if body is not None else None
     return None
+
+
+@lru_cache(maxsize=KEPT)
+def _decoded(body: bytes, text: str | None, scope: Scope) -> KnownHead | None:
+    """The head that these bytes are, whenever they are asked about: nobody changes it."""
+    token, decoded = load_token(text), decode_head(body, scope)
+    if token is None or not isinstance(decoded, DecodedHead):
+        return None
+    return KnownHead(decoded.head, token)
 
 
 def save_head(tx: Transaction, head: Head, token: Token) -> None:

@@ -104,6 +104,8 @@ def near_any(tx: Transaction, paths: Iterable[CachePath]) -> set[CachePath]:
     """Those of the paths that some head has any row above or below of: names that cannot be both
     file and directory (section 4)."""
     asked = list(paths)
+    if not asked:
+        return set()
     folders = {path: _folders_above(path) for path in asked}
     above = remotes(tx, {folder for found in folders.values() for folder in found})
     near = {path for path in asked if not above.keys().isdisjoint(folders[path])}
@@ -148,6 +150,8 @@ def put_remote(
 def drop_remote(tx: Transaction, scope: Scope, paths: Iterable[CachePath]) -> None:
     """No head says anything of these paths any more (tombstones dropped, or a head went back)."""
     gone = list(paths)
+    if not gone:
+        return
     tx.execute(
         "DELETE FROM remote WHERE +scope = ? AND path IN (SELECT value FROM json_each(?))",
         (scope, these(gone)),
@@ -216,6 +220,8 @@ def put_base(tx: Transaction, scope: Scope, path: CachePath, agreed: Base) -> No
 
 def put_bases(tx: Transaction, scope: Scope, agreed: Mapping[CachePath, Base]) -> None:
     """`put_base` for many paths."""
+    if not agreed:
+        return
     tx.executemany(
         "INSERT OR REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_base_row(scope, path, base) for path, base in agreed.items()),
@@ -247,6 +253,8 @@ def drop_base(tx: Transaction, scope: Scope, path: CachePath) -> None:
 
 def drop_bases(tx: Transaction, scope: Scope, paths: Collection[CachePath]) -> None:
     """`drop_base` for many paths."""
+    if not paths:
+        return
     tx.execute("DELETE FROM base WHERE path IN (SELECT value FROM json_each(?))", (these(paths),))
     _note(tx, scope, _now(tx, paths), {})
 
@@ -282,6 +290,8 @@ def note_applied_or_not(
     tx: Transaction, scope: Scope, records: Mapping[CachePath, Record | None]
 ) -> None:
     """Which of these remote rows differ from base?  Those paths are on the list of work."""
+    if not records:
+        return
     agreed = tx.execute(
         "SELECT path, size, sha256, x FROM base WHERE path IN (SELECT value FROM json_each(?))",
         (these(records),),
@@ -304,9 +314,10 @@ def _note(
     tx.executemany(
         "INSERT OR REPLACE INTO unapplied VALUES (?, ?)", ((path, scope) for path in differ)
     )
-    tx.execute(
-        "DELETE FROM unapplied WHERE path IN (SELECT value FROM json_each(?))", (these(same),)
-    )
+    if same:
+        tx.execute(
+            "DELETE FROM unapplied WHERE path IN (SELECT value FROM json_each(?))", (these(same),)
+        )
 
 
 def _now(tx: Transaction, paths: Collection[CachePath]) -> dict[CachePath, Record | None]:

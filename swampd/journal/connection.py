@@ -2,7 +2,10 @@
 
 Keeps true: a transaction is done whole or not at all; once `run` returns, a durable one is on disk
 together with all that were run before it (WAL is one sequence of frames, and `synchronous=FULL`
-syncs it at the commit; S6).  After an I/O error the connection does nothing more: the kernel may
+syncs it at the commit; S6).  A read writes nothing: its statements begin as ones that read do, and
+should one of those write after all, it is rolled back (`PRAGMA query_only` would say the same, and
+make SQLite compile every statement anew at each turn from writing to reading: four times as dear as
+the statement).  After an I/O error the connection does nothing more: the kernel may
 have dropped what it could not write, so only opening the file anew says what it holds.
 
 Limits: not safe for two threads at once (`database.SqliteJournal` gives it a thread of its own; the
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import sqlite3
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from swampd.errors import JournalFailed, LowSpace, SwampdError
 
@@ -39,6 +42,9 @@ _SETTINGS: Final = (
     f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}",
 )
 
+_READS: Final = ("SELECT ", "WITH ")
+ROWS: Final = (sqlite3.Cursor, GeneratorType)
+"""What is used up inside a transaction."""
 _FATAL: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PASSING: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL}
@@ -60,7 +66,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-class _OpenTransaction:
+class OpenTransaction:
     """The `ports.Transaction` of one `run`; of no use after it."""
 
     __slots__ = ("_raw",)
@@ -86,6 +92,22 @@ class _OpenTransaction:
         return self._raw
 
 
+class OpenRead(OpenTransaction):
+    """The `ports.Transaction` of one `read`."""
+
+    __slots__ = ()
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run one statement that reads."""
+        if not sql.startswith(_READS):
+            raise sqlite3.OperationalError(f"attempt to write in a read: {sql}")
+        return self._live().execute(sql, parameters)
+
+    def executemany(self, sql: str, _rows: Iterable[Sequence[Any]]) -> None:
+        """Nothing that reads is run so."""
+        raise sqlite3.OperationalError(f"attempt to write in a read: {sql}")
+
+
 class Connection:
     """Runs transactions on one database, one at a time."""
 
@@ -94,8 +116,6 @@ class Connection:
         self.name = name
         self._raw = raw
         self._full: bool | None = None
-        self._reading = False
-        """SQLite refuses statements that write."""
         self._failure: str | None = None
         for setting in _SETTINGS:
             raw.execute(setting).close()
@@ -124,7 +144,7 @@ class Connection:
         return cls(_connect(path, "ro"), str(path))
 
     @classmethod
-    def in_memory(cls, image: bytes | None = None) -> Connection:
+    def in_memory(cls, image: bytes | None = None) -> Self:
         """A database in memory: empty, or what `serialize` gave."""
         raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         if image is not None:
@@ -146,7 +166,6 @@ class Connection:
         JournalFailed when the file cannot be written or read; after either nothing of `work` is
         in the journal (after an I/O error at the commit itself: unknown until it is opened anew).
         """
-        self._read_only(reading=False)
         return self._transact("BEGIN IMMEDIATE", work, full=durable)
 
     def read(self, work: Callable[[Transaction], T]) -> T:
@@ -154,7 +173,6 @@ class Connection:
 
         Raises JournalFailed when the file cannot be read.
         """
-        self._read_only(reading=True)
         return self._transact("BEGIN", work, full=None)
 
     def insist_on_wal(self) -> None:
@@ -165,7 +183,6 @@ class Connection:
 
     def pragma(self, text: str) -> list[tuple[Any, ...]]:
         """The rows of `PRAGMA <text>`, outside any transaction."""
-        self._read_only(reading=False)
         return self._raw.execute(f"PRAGMA {text}").fetchall()
 
     def close(self) -> None:
@@ -179,17 +196,17 @@ class Connection:
             if full is not None:
                 self._synchronous(full=full)
             self._do(begin)
-            return self._inside(work)
+            return self._inside(work, reading=full is None)
         except sqlite3.Error as error:
             named = self._named(error, writing=full is not None)
             if named is None:
                 raise
             raise named from error
 
-    def _inside(self, work: Callable[[Transaction], T]) -> T:
-        transaction = _OpenTransaction(self._raw)
+    def _inside(self, work: Callable[[Transaction], T], *, reading: bool) -> T:
+        transaction = OpenRead(self._raw) if reading else OpenTransaction(self._raw)
         try:
-            result = self._outcome(work, transaction)
+            result = self._outcome(work, transaction, reading=reading)
             self._do("COMMIT")
         except BaseException:
             if self._raw.in_transaction:  # SQLite may have rolled back by itself
@@ -199,16 +216,21 @@ class Connection:
             transaction.end()
         return result
 
-    def _outcome(self, work: Callable[[Transaction], T], transaction: Transaction) -> T:
+    def _outcome(
+        self, work: Callable[[Transaction], T], transaction: Transaction, *, reading: bool
+    ) -> T:
         """What `work` answers, if that makes sense outside the transaction."""
+        changes = self._raw.total_changes
         try:
             result = work(transaction)
         except StopIteration as error:  # no future can carry it: the waiter would hang
             raise RuntimeError("the work raised StopIteration") from error
-        if isinstance(result, sqlite3.Cursor | GeneratorType):
+        if isinstance(result, ROWS):
             raise TypeError("rows must be read inside the transaction, not handed out of it")
         if not self._raw.in_transaction:
             raise RuntimeError("the work ended its own transaction")
+        if reading and self._raw.total_changes != changes:
+            raise sqlite3.OperationalError("attempt to write in a read: it is undone")
         return result
 
     def _synchronous(self, *, full: bool) -> None:
@@ -216,11 +238,6 @@ class Connection:
         if self._full is not full:
             self._do(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             self._full = full
-
-    def _read_only(self, *, reading: bool) -> None:
-        if self._reading is not reading:
-            self._do(f"PRAGMA query_only = {'ON' if reading else 'OFF'}")
-            self._reading = reading
 
     def _do(self, statement: str) -> None:
         self._raw.execute(statement).close()

@@ -74,9 +74,13 @@ class LockBook:
         record = self._decode(found, scope)
         seen = sight(known, found, record, self._clock.now())
         if seen.is_free and record is not None:
-            free, token = record, seen.token
-            await self.journal.write(lambda tx: ledger.note_free(tx, free, token), durable=False)
+            await self._note_free(record, seen.token)
         return seen
+
+    async def _note_free(self, record: LockRecord, token: Token) -> None:
+        scope = record.scope
+        if await self.journal.read(lambda tx: ledger.known_free(tx, scope)) != (record, token):
+            await self.journal.write(lambda tx: ledger.note_free(tx, record, token), durable=False)
 
     def _decode(self, found: Found, scope: Scope) -> LockRecord | None:
         record = codec.decode_lock(found.body, scope)
@@ -161,10 +165,15 @@ class LockBook:
     async def doubt_is_over(self, scope: Scope, in_doubt: Epoch) -> bool:
         """Did this journal first see this value of `in_doubt` a horizon ago, in this boot?"""
         now, boot_id = self._clock.now(), self._clock.boot_id
-        age = await self.journal.write(
-            lambda tx: ledger.note_doubt(tx, scope, in_doubt, now, boot_id)
+        since = await self.journal.read(
+            lambda tx: ledger.doubted_since(tx, scope, in_doubt, boot_id)
         )
-        return age is not None and age >= leases.HORIZON_S
+        if since is None:
+            await self.journal.write(
+                lambda tx: ledger.note_doubt(tx, scope, in_doubt, now, boot_id)
+            )
+            return False
+        return now - since >= leases.HORIZON_S
 
     async def known_epoch(self, scope: Scope) -> Epoch:
         """The highest epoch of this lock seen here."""

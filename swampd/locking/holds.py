@@ -6,6 +6,7 @@ shown as lost exactly once to its owner's next command.  Keeps L14.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,8 @@ class Holds:
         self._journal = journal
         self._holds: dict[str, Hold] = {}
         self._listeners: list[Callable[[Hold], None]] = []
+        self.bounded = asyncio.Event()
+        """Some of them end by themselves."""
 
     def __iter__(self) -> Iterator[Hold]:
         """All of them, lost ones that were not told yet included."""
@@ -114,8 +117,15 @@ class Holds:
     def watch(self, hold: Hold) -> None:
         """Take in a hold that is in the journal, and hear of its loss."""
         self._holds[hold.token] = hold
+        self._note_bounded()
         for lease in hold.leases.values():
             lease.on_loss(lambda _lease, reason: self._lost(hold, reason))
+
+    def _note_bounded(self) -> None:
+        if any(hold.ends_at is not None for hold in self._holds.values()):
+            self.bounded.set()
+        else:
+            self.bounded.clear()
 
     def _lost(self, hold: Hold, reason: Loss) -> None:
         if hold.lost is not None or hold.token not in self._holds:
@@ -127,6 +137,7 @@ class Holds:
     async def end(self, hold: Hold) -> None:
         """It is over: released, lost and told, or its owner is gone."""
         self._holds.pop(hold.token, None)
+        self._note_bounded()
         await self._journal.write(lambda tx: ledger.drop_hold(tx, hold.token), durable=False)
 
     # --- who may use what ---------------------------------------------------------------------

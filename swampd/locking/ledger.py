@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from swampd.domain.codec import Damaged, TooNew, decode_lock, encode_lock
 from swampd.domain.scopes import Covers
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from swampd.ports import Transaction
 
 
+_token_decoder: Final = msgspec.json.Decoder(Token)
+
+
 def dump_token(token: Token | None) -> str | None:
     """A token as the journal keeps it."""
     return None if token is None else json.dumps([token.e_tag, token.version])
@@ -26,10 +31,7 @@ def dump_token(token: Token | None) -> str | None:
 
 def load_token(text: str | None) -> Token | None:
     """The token that `dump_token` wrote."""
-    if text is None:
-        return None
-    e_tag, version = json.loads(text)
-    return Token(e_tag, version)
+    return None if text is None else _token_decoder.decode(text)
 
 
 def _record(raw: bytes | None, scope: Scope) -> LockRecord | None:
@@ -179,28 +181,28 @@ def known_free(tx: Transaction, scope: Scope) -> tuple[LockRecord, Token] | None
 def known_free_tokens(tx: Transaction) -> dict[Scope, Token]:
     """All tokens at which a record was seen free."""
     rows = tx.execute("SELECT scope, free_token FROM lock_seen WHERE free_token IS NOT NULL")
-    return {Scope(scope): Token(*json.loads(text)) for scope, text in rows}
+    return {Scope(scope): _token_decoder.decode(text) for scope, text in rows}
 
 
 # --- doubt ------------------------------------------------------------------------------------
 
 
-def note_doubt(
-    tx: Transaction, scope: Scope, in_doubt: Epoch | None, now: float, boot_id: BootId
-) -> float | None:
-    """Remember when this value of `in_doubt` was first seen in this boot; its age in seconds."""
-    if in_doubt is None:
-        tx.execute("DELETE FROM lock_doubt WHERE scope = ?", (scope,))
-        return None
-    for epoch, first_seen, boot in tx.execute(
-        "SELECT epoch, first_seen, boot_id FROM lock_doubt WHERE scope = ?", (scope,)
-    ):
-        if epoch == in_doubt and boot == boot_id:
-            return now - float(first_seen)
-    tx.execute(
-        "INSERT OR REPLACE INTO lock_doubt VALUES (?, ?, ?, ?)", (scope, in_doubt, now, boot_id)
+def doubted_since(tx: Transaction, scope: Scope, in_doubt: Epoch, boot_id: BootId) -> float | None:
+    """When this value of `in_doubt` was first seen in this boot."""
+    found = tx.execute(
+        "SELECT first_seen FROM lock_doubt WHERE scope = ? AND epoch = ? AND boot_id = ?",
+        (scope, in_doubt, boot_id),
     )
-    return 0.0
+    return next((float(first_seen) for (first_seen,) in found), None)
+
+
+def note_doubt(tx: Transaction, scope: Scope, in_doubt: Epoch, now: float, boot_id: BootId) -> None:
+    """Remember when this value of `in_doubt` was first seen in this boot."""
+    if doubted_since(tx, scope, in_doubt, boot_id) is None:
+        tx.execute(
+            "INSERT OR REPLACE INTO lock_doubt VALUES (?, ?, ?, ?)",
+            (scope, in_doubt, now, boot_id),
+        )
 
 
 # --- holds ------------------------------------------------------------------------------------

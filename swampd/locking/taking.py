@@ -230,10 +230,11 @@ class Taker:
 
     async def _record(self, want: Want, asker: Asker, seen: Sighting | None) -> LockRecord:
         previous = seen.record if seen is not None else None
-        known = await self._book.known_epoch(want.scope)
+        # A record says its epoch itself.
+        known = await self._book.known_epoch(want.scope) if previous is None else Epoch(0)
         record = leases.acquired(
             previous,
-            known if previous is None else Epoch(0),
+            known,
             self._identity,
             Acquisition(
                 want.scope,

@@ -8,6 +8,7 @@ that the cache is not the one the journal speaks of.  Keeps S4 (no delete by ign
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +38,48 @@ DEVICE = "device"
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Cache:
+    """A cache as it stands."""
+
+    marker: Marker | None
+    dev: int
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownCache:
+    """The cache as the journal knows it."""
+
+    generation: int
+    dev: int | None
+    joining: bool
+    """Something is in join mode."""
+    blind: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found."""
+
+    fits: bool
+    joining: bool
+    """Something is in join mode, here or in another scope."""
+
+
+def _known_cache(tx: Transaction) -> _KnownCache:
+    ((generation, dev, joining),) = tx.execute(
+        "SELECT (SELECT value FROM meta WHERE key = ?), (SELECT value FROM meta WHERE key = ?),"
+        " EXISTS (SELECT 1 FROM joining)",
+        (GENERATION, DEVICE),
+    )
+    return _KnownCache(
+        int(generation) if generation is not None else 0,
+        int(dev) if dev is not None else None,
+        bool(joining),
+        local_ledger.blind(tx) if joining else [],
+    )
+
+
 class Bases:
     """The one writer of base."""
 
@@ -52,11 +95,8 @@ class Bases:
         pass off an emptied cache as ours, so the next check finds it and join mode begins.
         """
         async with self._changing:
-            await self._sync.threads.io(self._sync.tree.sync)
-            generation = await self._sync.journal.read(_generation)
-            if await self._marker_fits(generation):
-                generation += 1
-                await self._write_marker(generation)
+            before = await self._sync.journal.read(generation_of)
+            generation = await self._sync.threads.io(lambda: self._sync_and_mark(before))
 
             def both(tx: Transaction) -> T:
                 _set_generation(tx, generation)
@@ -64,9 +104,18 @@ class Bases:
 
             return await self._sync.journal.write(both)
 
+    def _sync_and_mark(self, generation: int) -> int:
+        """The tree is on the disk, and so is the next generation in its marker, if that fits."""
+        self._sync.tree.sync()
+        marker = self._marker()
+        if marker is None or not self._fits(marker, generation):
+            return generation
+        self._write_marker(generation + 1)
+        return generation + 1
+
     async def generation(self) -> int:
         """Raised with each change of base: a survey made under another one is stale."""
-        return await self._sync.journal.read(_generation)
+        return await self._sync.journal.read(generation_of)
 
     async def check(self) -> bool:
         """Does the marker fit?  If not, join mode begins.  Asked before every plan, and again
@@ -74,28 +123,38 @@ class Bases:
 
         Raises errors.Halted when the cache directory itself is not there.
         """
+        return (await self.checked()).fits
+
+    async def checked(self) -> Checked:
+        """`check`, and whether anything joins then."""
         async with self._changing:
-            if not await self._sync.threads.io(self._sync.tree.present):
+            here = await self._sync.threads.io(self._look_at_cache)
+            if here is None:
                 raise Halted(
                     "the cache directory is gone or was replaced",
                     Halt.CACHE_MISSING.way_out,
                     halt=Halt.CACHE_MISSING.value,
                 )
-            generation = await self._sync.journal.read(_generation)
-            if await self._marker_fits(generation):
-                await self._renumber()
-                await self._join_blind()
-                return True
-            await self._begin_join(generation, await self._marker())
-            return False
+            known = await self._sync.journal.read(_known_cache)
+            if here.marker is None or not self._fits(here.marker, known.generation):
+                await self._begin_join(known.generation, here.marker)
+                return Checked(fits=False, joining=True)
+            if here.dev != known.dev:
+                await self._renumber(known.dev, here.dev)
+            if known.blind:
+                await self._join_blind(known.blind)
+            return Checked(fits=True, joining=known.joining)
 
-    async def _renumber(self) -> None:
+    def _look_at_cache(self) -> _Cache | None:
+        """What the cache says of itself; None when it is not there."""
+        tree = self._sync.tree
+        if not tree.present():
+            return None
+        return _Cache(self._marker(), tree.above("").dev)
+
+    async def _renumber(self, before: int | None, dev: int) -> None:
         """The disk of the cache may have another number after a reboot: what was on it is no less
         there, or gone, for that."""
-        dev = (await self._sync.threads.io(lambda: self._sync.tree.above(""))).dev
-        before = await self._sync.journal.read(_device)
-        if dev == before:
-            return
 
         def work(tx: Transaction) -> None:
             if before is not None:
@@ -104,13 +163,9 @@ class Bases:
 
         await self._sync.journal.write(work)
 
-    async def _marker(self) -> Marker | None:
-        raw = await self._sync.threads.io(self._sync.tree.marker)
+    def _marker(self) -> Marker | None:
+        raw = self._sync.tree.marker()
         return decode_marker(raw) if raw is not None else None
-
-    async def _marker_fits(self, generation: int) -> bool:
-        marker = await self._marker()
-        return marker is not None and self._fits(marker, generation)
 
     def _fits(self, marker: Marker, generation: int) -> bool:
         """Ours, and the journal's generation or one ahead (a crash between the two writes)."""
@@ -137,7 +192,7 @@ class Bases:
             _set_generation(tx, generation)
 
         await self._sync.journal.write(work)
-        await self._write_marker(generation)
+        await self._sync.threads.io(lambda: self._write_marker(generation))
         log.info("join_mode", files=len(local), marker="other" if marker else "none")
 
     def _has_kept(self, conflict: Conflict) -> bool:
@@ -146,12 +201,9 @@ class Bases:
             return False
         return self._sync.tree.stat(conflict.copy) is not None
 
-    async def _join_blind(self) -> None:
+    async def _join_blind(self, before: list[str]) -> None:
         """What could not be read when join mode began joins as soon as it can be, but what has a
         base by then."""
-        before = await self._sync.journal.read(local_ledger.blind)
-        if not before:
-            return
         local, blind = await self._sync.threads.io(lambda: self._local_files(before))
         if blind == before and not local:
             return
@@ -176,19 +228,13 @@ class Bases:
                     found.append(path)
         return sorted(found), sorted(blind)
 
-    async def _write_marker(self, generation: int) -> None:
+    def _write_marker(self, generation: int) -> None:
         marker = Marker(self._sync.reader.datastore_id, self._sync.workspace, generation)
-        content = encode_marker(marker)
-        await self._sync.threads.io(lambda: self._sync.tree.write_marker(content))
+        self._sync.tree.write_marker(encode_marker(marker))
 
 
-def _device(tx: Transaction) -> int | None:
-    for (value,) in tx.execute("SELECT value FROM meta WHERE key = ?", (DEVICE,)):
-        return int(value)
-    return None
-
-
-def _generation(tx: Transaction) -> int:
+def generation_of(tx: Transaction) -> int:
+    """See `Bases.generation`."""
     for (value,) in tx.execute("SELECT value FROM meta WHERE key = ?", (GENERATION,)):
         return int(value)
     return 0
@@ -205,11 +251,12 @@ async def check_halts(sync: Sync, scope: Scope, *, allow_deletes: bool) -> None:
 
     Raises what `HeadReader.refresh` raises.
     """
-    if allow_deletes:
+    found = await sync.journal.read(lambda tx: heads_ledger.stops(tx, scope))
+    if allow_deletes and any(halt is Halt.TOO_MANY_DELETES for halt, _ in found):
         await sync.journal.write(
             lambda tx: heads_ledger.lift_halt(tx, scope, Halt.TOO_MANY_DELETES)
         )
-    found = await sync.journal.read(lambda tx: heads_ledger.stops(tx, scope))
+        found = await sync.journal.read(lambda tx: heads_ledger.stops(tx, scope))
     if any(halt is not Halt.TOO_MANY_DELETES for halt, _ in found):
         await sync.reader.look_again(scope)
         found = await sync.journal.read(lambda tx: heads_ledger.stops(tx, scope))

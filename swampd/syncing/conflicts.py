@@ -16,7 +16,7 @@ from swampd.domain import scopes
 from swampd.domain.entries import Entry, Record
 from swampd.domain.paths import PathProblem, parse_cache_path
 from swampd.domain.states import ConflictKind
-from swampd.domain.values import CachePath
+from swampd.domain.values import CachePath, Sha256
 from swampd.errors import BadRequest, StoreUnavailable
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
@@ -257,25 +257,37 @@ class Resolver:
         await self._sync.threads.io(work)
 
     async def _place_copy(self, conflict: Conflict) -> None:
-        """Bring a conflict copy into the cache as a local edit; what is there goes to trash."""
+        """Bring a conflict copy into the cache as a local edit; what is there goes to trash.  An
+        edit in that moment is nothing that was decided on: it stays."""
         copy, target = _second(conflict), conflict.path
         name, tree = self._sync.rng.uuid(), self._sync.tree
 
         def work() -> Trashed | None:
             read = _copy_to_tmp(tree, copy, name)
+            saw = tree.read(target, keep=False)
             if tree.place_new(name, target) is None:
                 tree.sync()
                 return None
-            problem = tree.exchange(name, target)
+            problem: ReadProblem | PlaceProblem | None
+            if isinstance(saw, FileRead) or saw is ReadProblem.GONE:
+                problem = tree.exchange(name, target)
+            else:
+                problem = saw
             if problem is not None:
                 tree.drop_tmp(name)
                 raise BadRequest(f"{target} cannot be replaced: {problem.value}", "look at it")
             out = tree.hash_tmp(name)
-            tree.tmp_to_trash(name)
+            if not isinstance(out, FileRead) or not _same(out, saw):
+                _take_back(tree, name, target, read.sha256)
+                raise BadRequest(f"{target} was edited meanwhile", "look at it, then decide again")
+            try:
+                tree.tmp_to_trash(name)
+            except OSError:
+                _take_back(tree, name, target, read.sha256)
+                raise
             tree.sync()
-            digest = out.sha256 if isinstance(out, FileRead) else read.sha256
             now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
-            return Trashed(name, target, digest, now, boot_id)
+            return Trashed(name, target, out.sha256, now, boot_id)
 
         trashed = await self._sync.threads.io(work)
         if trashed is not None:
@@ -301,6 +313,22 @@ def _copy_to_tmp(tree: FileTree, copy: str, name: str) -> FileRead:
     tree.finish_tmp(name, read.stamp.mtime_ns)
     tree.sync()
     return read
+
+
+def _same(out: FileRead, saw: FileRead | ReadProblem) -> bool:
+    return isinstance(saw, FileRead) and out.sha256 == saw.sha256
+
+
+def _take_back(tree: FileTree, name: str, target: CachePath, placed: Sha256) -> None:
+    """What came out gets its name back, for in `tmp/` the next start drops it.  An edit since then
+    stays where its user has put it."""
+    if tree.exchange(name, target) is not None:
+        return
+    out = tree.hash_tmp(name)
+    if isinstance(out, FileRead) and out.sha256 == placed:
+        tree.drop_tmp(name)
+    else:
+        tree.exchange(name, target)
 
 
 def _copy(tree: FileTree, body: Body, name: str, *, x: bool) -> None:

@@ -7,7 +7,7 @@ closed by the act's own definite answer, or by a horizon (section 5.4 and 5.5).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -109,6 +109,9 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     racy: bool
 
 
+_changes_decoder: Final = msgspec.msgpack.Decoder(dict[CachePath, Change])
+
+
 @dataclass(frozen=True, slots=True)
 class CommitIntent:
     """A head CAS that may be under way."""
@@ -179,6 +182,12 @@ def restamp_commit(tx: Transaction, wid: Wid, now: float, boot_id: BootId) -> No
     )
 
 
+def is_committing(tx: Transaction, scope: Scope) -> bool:
+    """Is the fate of a commit of this scope open?"""
+    found = tx.execute("SELECT 1 FROM commit_intent WHERE scope = ? LIMIT 1", (scope,))
+    return bool(list(found))
+
+
 def commits(tx: Transaction, scope: Scope | None = None) -> list[CommitIntent]:
     """The commits whose fate is open, of one scope or of all."""
     rows = tx.execute(
@@ -194,7 +203,7 @@ def commits(tx: Transaction, scope: Scope | None = None) -> list[CommitIntent]:
             Seq(seq),
             sent_at,
             BootId(boot_id),
-            msgspec.msgpack.decode(raw, type=dict[CachePath, Change]),
+            _changes_decoder.decode(raw),
         )
         for wid, of, token, seq, sent_at, boot_id, raw in rows
     ]

@@ -14,6 +14,7 @@ from swampd.domain import scopes
 from swampd.domain.codec import decode_record, encode_record
 from swampd.domain.states import ConflictKind, PathState
 from swampd.domain.values import BootId, CachePath, Scope, Sha256
+from swampd.indexing import ledger as heads_ledger
 from swampd.indexing.many import these
 
 if TYPE_CHECKING:
@@ -101,9 +102,12 @@ def set_state(tx: Transaction, scope: Scope, path: str, state: PathState, detail
 
 def clear_states(tx: Transaction, paths: Iterable[str]) -> None:
     """These paths are through."""
-    tx.execute(
-        "DELETE FROM path_state WHERE path IN (SELECT value FROM json_each(?))", (these(paths),)
-    )
+    through = list(paths)
+    if through:
+        tx.execute(
+            "DELETE FROM path_state WHERE path IN (SELECT value FROM json_each(?))",
+            (these(through),),
+        )
 
 
 def clear_applied_states(tx: Transaction, paths: Iterable[str]) -> None:
@@ -284,9 +288,11 @@ def enter_join(tx: Transaction, paths: Iterable[CachePath]) -> None:
 
 def leave_join(tx: Transaction, paths: Iterable[CachePath]) -> None:
     """These paths have a base again, or were resolved."""
-    tx.execute(
-        "DELETE FROM joining WHERE path IN (SELECT value FROM json_each(?))", (these(paths),)
-    )
+    out = list(paths)
+    if out:
+        tx.execute(
+            "DELETE FROM joining WHERE path IN (SELECT value FROM json_each(?))", (these(out),)
+        )
 
 
 def note_blind(tx: Transaction, names: Iterable[str]) -> None:
@@ -311,12 +317,13 @@ def joining(tx: Transaction) -> set[CachePath]:
     return {CachePath(path) for (path,) in found}
 
 
-def joining_in(tx: Transaction, scope: Scope, children: Iterable[Scope]) -> set[CachePath]:
+def joining_in(tx: Transaction, scope: Scope) -> set[CachePath]:
     """The paths of a scope that are in join mode, those of its declared children left out."""
-    below = tuple(f"{child}/" for child in children)
-    return {
-        path for path in joining(tx) if scopes.contains(scope, path) and not path.startswith(below)
-    }
+    inside = {path for path in joining(tx) if scopes.contains(scope, path)}
+    if not inside:
+        return inside
+    below = tuple(f"{child}/" for child in heads_ledger.children_of(tx, scope))
+    return {path for path in inside if not path.startswith(below)}
 
 
 def note_join_claimed(tx: Transaction, scope: Scope) -> None:

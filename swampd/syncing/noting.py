@@ -9,6 +9,7 @@ A name collision is no decision to be made: it ends with its reason, mostly a re
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from swampd.domain.paths import PathProblem, parse_cache_path
@@ -36,11 +37,44 @@ SURVEYED: Final = (
 """States that a scan finds."""
 
 
+def surveyed(tx: Transaction, scope: Scope) -> dict[str, tuple[PathState, str]]:
+    """What `note_survey` noted last."""
+    return {
+        path: (state, detail)
+        for path, _, state, detail in local_ledger.states(tx, scope)
+        if state in SURVEYED
+    }
+
+
 def note_survey(tx: Transaction, scope: Scope, listed: Mapping[str, tuple[PathState, str]]) -> None:
     """A scan has looked at the whole scope."""
     local_ledger.clear_scope_states(tx, scope, SURVEYED)
     for path, (state, detail) in listed.items():
         local_ledger.set_state(tx, scope, path, state, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Collided:
+    """What is shown of names that collide."""
+
+    held: frozenset[str]
+    in_conflict: frozenset[CachePath]
+
+    def is_all(
+        self, conflicts: Mapping[CachePath, ConflictKind], held: Mapping[CachePath, PathState]
+    ) -> bool:
+        """Would `note_push` change nothing?"""
+        found = {path for path, state in held.items() if state is PathState.NAME_COLLISION}
+        return self.held == found and self.in_conflict <= conflicts.keys()
+
+
+NOT_COLLIDED: Final = Collided(frozenset(), frozenset())
+
+
+def collided(tx: Transaction, scope: Scope) -> Collided:
+    """What is shown now."""
+    held = local_ledger.in_state(tx, scope, PathState.NAME_COLLISION)
+    return Collided(frozenset(held), frozenset(c.path for c in collisions(tx, scope)))
 
 
 def note_push(
@@ -88,6 +122,11 @@ def note_pull(
         local_ledger.set_state(tx, scope, path, state)
     for path, detail in failed.items():
         local_ledger.set_state(tx, scope, path, PathState.UNSETTLED, detail)
+
+
+def is_quiet(tx: Transaction, scope: Scope) -> bool:
+    """Is nothing shown of this scope, so that a pull which finds nothing has nothing to note?"""
+    return not local_ledger.states(tx, scope) and not collisions(tx, scope)
 
 
 def note_stuck(tx: Transaction, scope: Scope, path: CachePath, why: str) -> None:

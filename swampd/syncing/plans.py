@@ -17,6 +17,7 @@ from swampd.domain.values import CachePath, Scope, Seq
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.syncing import ledger, local_ledger
+from swampd.syncing.noting import NOT_COLLIDED, Collided
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -62,11 +63,27 @@ class Plan:
     records: dict[CachePath, Record] = field(default_factory=dict)
     known: int = 0
     """How many paths the scope has a base for: what the limit on deletes is a part of."""
+    generation: int = 0
+    """That of base, when a push planned."""
+    committing: bool = False
+    """The fate of a commit of the scope was open then: only a claim can settle it."""
+    collided: Collided = NOT_COLLIDED
+    """What was shown then."""
+
+    @property
+    def needs_lease(self) -> bool:
+        """Is there anything for which a push needs a lease?"""
+        return self.sends or self.committing
 
     @property
     def sends(self) -> bool:
         """Is there anything for the store?"""
         return bool(self.push or self.bury)
+
+    @property
+    def moves_base(self) -> bool:
+        """Is anything agreed on, or no longer, without a request or a file that moves?"""
+        return bool(self.agree or self.drop or self.forget)
 
     def note_unseen(
         self, listed: Mapping[str, tuple[PathState, str]], children: Collection[Scope]
@@ -91,6 +108,14 @@ def applied_seq(tx: Transaction, scope: Scope) -> Seq:
     return Seq(0)
 
 
+def applied_is_noted(tx: Transaction, scope: Scope) -> bool:
+    """Would `note_applied` change nothing?"""
+    known = heads_ledger.known_head(tx, scope)
+    if known is None or applied_seq(tx, scope) == known.head.seq:
+        return True
+    return bool(rows.unapplied_in(tx, scope))
+
+
 def note_applied(tx: Transaction, scope: Scope) -> None:
     """If nothing of the head is open, it counts as applied."""
     known = heads_ledger.known_head(tx, scope)
@@ -99,6 +124,12 @@ def note_applied(tx: Transaction, scope: Scope) -> None:
     tx.execute(
         "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"applied {scope}", str(known.head.seq))
     )
+
+
+def skipped_in(tx: Transaction, scope: Scope) -> int:
+    """What `note_skipped` noted last."""
+    found = tx.execute("SELECT value FROM meta WHERE key = ?", (f"{SKIPPED}{scope}",))
+    return next((int(value) for (value,) in found), 0)
 
 
 def note_skipped(tx: Transaction, scope: Scope, count: int) -> None:
@@ -120,6 +151,10 @@ def make_plan(
     looks: Mapping[CachePath, tuple[Local, LocalFile | None]],
 ) -> Plan:
     """The plan for these paths of a scope."""
+    plan = Plan(looks=dict(looks))
+    ((plan.known,),) = tx.execute("SELECT count(*) FROM base WHERE scope = ?", (scope,))
+    if not looks:
+        return plan
     known = heads_ledger.known_head(tx, scope)
     forgotten = known.head.forgotten_seq if known is not None else Seq(0)
     base_seq = applied_seq(tx, scope)
@@ -131,10 +166,6 @@ def make_plan(
     }
     joining = local_ledger.joining(tx)
     lost = local_ledger.in_state(tx, scope, PathState.MISSING)
-    plan = Plan(looks=dict(looks))
-    plan.known = next(
-        (row[0] for row in tx.execute("SELECT count(*) FROM base WHERE scope = ?", (scope,))), 0
-    )
     records, bases = rows.remotes(tx, looks), rows.bases(tx, looks)
     for path in sorted(looks):
         if path in uncommitted:

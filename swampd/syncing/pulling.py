@@ -22,7 +22,6 @@ from swampd.domain.pointers import (
 )
 from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LowSpace
-from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.syncing import local_ledger, nesting, noting, plans
 from swampd.syncing.conflicts import ConflictKeeper
@@ -89,7 +88,7 @@ class Puller:
         patience = Patience(self._sync.clock, self._sync.rng, PATIENCE_S)
         for _ in range(ROUNDS):
             result.forget_findings()
-            paths = await self._sync.journal.read(lambda tx: _open_paths(tx, scope))
+            paths = await self._sync.journal.read(lambda tx: open_paths(tx, scope))
             if not paths:
                 break
             await self._bases.check()
@@ -111,6 +110,8 @@ class Puller:
     async def _collided(self, scope: Scope) -> dict[CachePath, Local]:
         """What stands here now at the names that were found to collide."""
         paths = await self._sync.journal.read(lambda tx: noting.colliding(tx, scope))
+        if not paths:
+            return {}
         found = await self._sync.threads.io(lambda: look_at(self._sync.tree, paths, {}))
         return {path: local for path, (local, _) in found.items()}
 
@@ -156,7 +157,8 @@ class Puller:
 
     async def _apply(self, scope: Scope, plan: Plan, result: Pulled, patience: Patience) -> bool:
         """Do a plan's local part; True when some paths are to be planned again."""
-        await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
+        if plan.moves_base:
+            await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
         for path, kind in plan.conflicts.items():
             await self._conflicts.keep(scope, path, kind, plan.records.get(path))
             result.conflicts.append(path)
@@ -362,11 +364,9 @@ def apply_agreed(tx: Transaction, scope: Scope, plan: Plan) -> None:
     local_ledger.clear_states(tx, plan.drop)
 
 
-def _open_paths(tx: Transaction, scope: Scope) -> list[CachePath]:
+def open_paths(tx: Transaction, scope: Scope) -> list[CachePath]:
     """What a pull works on: unapplied paths, and those that join (a tombstone may meet them)."""
-    children = heads_ledger.children_of(tx, scope)
-    joining = local_ledger.joining_in(tx, scope, children)
-    return sorted({*rows.unapplied_in(tx, scope), *joining})
+    return sorted({*rows.unapplied_in(tx, scope), *local_ledger.joining_in(tx, scope)})
 
 
 def _digest(file: LocalFile | None) -> Sha256 | None:

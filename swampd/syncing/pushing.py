@@ -25,6 +25,7 @@ from swampd.errors import Halted, PushFailed, SwampdError
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.syncing import ledger, local_ledger, nesting, noting, plans
+from swampd.syncing.bases import generation_of
 from swampd.syncing.committing import Committed, commit, find_out
 from swampd.syncing.conflicts import ConflictKeeper
 from swampd.syncing.mirroring import Mirror
@@ -96,7 +97,6 @@ class Pusher:
     async def look(self, scope: Scope) -> tuple[Survey, Plan]:
         """What a push of this scope would do, on the head in the journal; no request, but where
         names collide: the other one may be gone by now."""
-        await self._bases.check()
         seen = await self._survey(scope)
         while not await self._bases.check():
             seen = await self._survey(scope)
@@ -115,15 +115,13 @@ class Pusher:
 
         await for_each(others, one, self._sync.store.capabilities.side_by_side)
 
-    async def needs_lease(self, scope: Scope, plan: Plan) -> bool:
-        """Is there anything to send, or a commit whose fate only a claim can settle?"""
-        if plan.sends:
-            return True
-        return bool(await self._sync.journal.read(lambda tx: ledger.commits(tx, scope)))
-
     async def _survey(self, scope: Scope) -> Survey:
-        bases, children = await self._sync.journal.read(
-            lambda tx: (rows.bases_in(tx, scope), heads_ledger.children_of(tx, scope))
+        bases, children, noted = await self._sync.journal.read(
+            lambda tx: (
+                rows.bases_in(tx, scope),
+                heads_ledger.children_of(tx, scope),
+                (noting.surveyed(tx, scope), plans.skipped_in(tx, scope)),
+            )
         )
         tree, taken = self._sync.tree, self._sync.keys.prefix_bytes
         seen = await self._sync.threads.cpu(
@@ -134,7 +132,8 @@ class Pusher:
             noting.note_survey(tx, scope, seen.listed)
             plans.note_skipped(tx, scope, seen.skipped)
 
-        await self._sync.journal.write(note, durable=False)
+        if noted != (seen.listed, seen.skipped):
+            await self._sync.journal.write(note, durable=False)
         if seen.touched:
             touched = seen.touched
 
@@ -145,17 +144,25 @@ class Pusher:
         return seen
 
     async def _plan(self, scope: Scope, seen: Survey) -> Plan:
-        children = await self._sync.journal.read(lambda tx: heads_ledger.children_of(tx, scope))
-        looks = {
-            path: (local, seen.files.get(path))
-            for path, local in seen.changed.items()
-            if not heads.masked(path, children)
-        }
-        await self._sync.threads.io(lambda: nesting.count_as_gone(self._sync.tree, looks))
-        plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
-        plan.note_unseen(seen.listed, children)
+        changed = {path: (local, seen.files.get(path)) for path, local in seen.changed.items()}
+        if any(local == nesting.NOT_A_FILE for local, _ in changed.values()):
+            await self._sync.threads.io(lambda: nesting.count_as_gone(self._sync.tree, changed))
+
+        def work(tx: Transaction) -> Plan:
+            children = heads_ledger.children_of(tx, scope)
+            looks = {p: look for p, look in changed.items() if not heads.masked(p, children)}
+            plan = plans.make_plan(tx, scope, looks)
+            plan.note_unseen(seen.listed, children)
+            plan.generation = generation_of(tx)
+            plan.committing = ledger.is_committing(tx, scope)
+            plan.collided = noting.collided(tx, scope)
+            return plan
+
+        plan = await self._sync.journal.read(work)
         await self._hold_back(plan)
-        while await self._sync.journal.read(lambda tx: nesting.keep_apart(tx, plan)):
+        while plan.push:
+            if not await self._sync.journal.read(lambda tx: nesting.keep_apart(tx, plan)):
+                break
             await self._hold_back(plan)
         return plan
 
@@ -168,10 +175,11 @@ class Pusher:
 
     async def apply_local(self, scope: Scope, plan: Plan) -> None:
         """Agreeing and dropping bases need neither lock nor request; nor does what is shown."""
-        await self._sync.journal.write(
-            lambda tx: noting.note_push(tx, scope, plan.conflicts, plan.held), durable=False
-        )
-        if plan.agree or plan.drop or plan.forget:
+        if not plan.collided.is_all(plan.conflicts, plan.held):
+            await self._sync.journal.write(
+                lambda tx: noting.note_push(tx, scope, plan.conflicts, plan.held), durable=False
+            )
+        if plan.moves_base:
             await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
 
     # --- under a lease ------------------------------------------------------------------------
@@ -228,7 +236,7 @@ class Pusher:
         known = await self._sync.reader.refresh(scope)
         await self._sync.writer.check_epoch(lease, known)
         await find_out(self._sync, self._bases, scope, known)
-        unclear = await self._sync.journal.read(lambda tx: ledger.commits(tx, scope))
+        unclear = await self._sync.journal.read(lambda tx: ledger.is_committing(tx, scope))
         if unclear or lease.must_claim:
             known = await self._sync.writer.claim(lease)
             await find_out(self._sync, self._bases, scope, known)

@@ -17,6 +17,7 @@ from swampd.domain.values import Scope
 from swampd.indexing import ledger as heads_ledger
 from swampd.indexing import rows
 from swampd.ports import Kind
+from swampd.syncing import local_ledger
 from swampd.syncing.disk import working_in_the_cache
 
 if TYPE_CHECKING:
@@ -147,4 +148,4 @@ def _every_known(tx: Transaction) -> set[Scope]:
         found.update(heads_ledger.children_of(tx, scope))
     for (scope,) in tx.execute("SELECT scope FROM base UNION SELECT scope FROM path_state"):
         found.add(scope)
-    return found
+    return found.union(scopes_of(tx, local_ledger.joining(tx)))

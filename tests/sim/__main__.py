@@ -10,6 +10,7 @@ python -m tests.sim --mutants --write           all mutants, and their table int
 python -m tests.sim --crash-points              every crash point (`crashes/`)
 python -m tests.sim --crash-points 500 --share 7   so many of them, chosen by this seed
 python -m tests.sim --crash-point NAME          replay one, printing its trace
+python -m tests.sim --throughput 50             how fast it is, in CPU time of one core
 
 Runs of seeds end with how often each rule was exercised (`rules.py`); with `--require-rules` it is
 an error when one was not.
@@ -32,6 +33,7 @@ from tests.sim.crashes import command as crashes
 from tests.sim.hearing import silence
 from tests.sim.mutants import MUTANTS, Mutant
 from tests.sim.runs import Result, simulate
+from tests.sim.throughput import measure, report
 from tests.sim.workloads import LOADS, NORMAL, Workload
 
 if TYPE_CHECKING:
@@ -182,12 +184,17 @@ def main() -> int:
     parser.add_argument("--crash-points", type=int, nargs="?", const=0)
     parser.add_argument("--share", type=int, default=0)
     parser.add_argument("--crash-point")
+    parser.add_argument("--throughput", type=int, nargs="?", const=50)
     asked = parser.parse_args()
     load = _load(asked.load)
     if asked.seed is not None:
         return replay(asked.seed, load)
     if asked.crash_point is not None:
         return crashes.replay(asked.crash_point)
+    if asked.throughput:
+        silence()
+        print(report(measure(range(asked.first, asked.first + asked.throughput))))
+        return 0
     fine = True
     if asked.seeds:
         corpus = CORPUS if load is NORMAL else ()

@@ -49,17 +49,21 @@ the head, a declared scope that nobody gave a head."""
 AIMED = {
     "breakers": (40012,),
     "own_paths": (10018, 30018, 30037, 50037),
+    "resends": (10008,),
     "outages": (10016, 30013, 30031, 30039, 30055, 60009, 60021),
     "restarts": (41, 51, 104),
     "misfortunes": (10009, 10021),
+    "paced": (60005,),
     "deaths": (30002, 30011, 30039, 30066),
     "large": (20006, 20007, 20012),
     "foreign": (20014,),
-    "bad_disk": (20001, 20002, 20003, 20005, 20007, 20017),
+    "bad_disk": (10009, 20001, 20002, 20003, 20005, 20007, 20017, 60031),
 }
 """The same of the workloads that aim: a commit of a parent whose paths were declared as a child's
 before its answer came, a file that was placed just before a crash and taken for the user's; sealed
 copies that nobody removed; a disk in trouble that was taken for a bug, a path
-that joined for ever, a conflict that was shown and could not be decided; a declare that landed
-late; a second crash that forgot which scopes are not to be given away;
-a trouble that was shown after another machine had ended it."""
+that joined for ever, once more where its scope has no head, a conflict that was shown and could not
+be decided, a file that a decision on a full disk left in `tmp/`, an edit that a decision threw away
+unseen, turns to write that were all over after a pause; a declare that landed late; a second crash
+that forgot which scopes are not to be given away; a trouble that was shown after another machine
+had ended it."""

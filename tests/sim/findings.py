@@ -32,13 +32,19 @@ class Findings:
             self._first = Violation("check", f"a check broke: {traceback.format_exc()}")
             self._found.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Let time pass, until something is found."""
+    async def wait(self, seconds: float | None) -> None:
+        """Let time pass, until something is found, or nothing more is to be waited for."""
         try:
             async with asyncio.timeout(seconds):
                 await self._found.wait()
         except TimeoutError:
             return
+        if self._first is None:
+            self._found.clear()
+
+    def enough(self) -> None:
+        """End the wait that is under way, or the next one."""
+        self._found.set()
 
     def tell(self) -> None:
         """Raise what was found."""

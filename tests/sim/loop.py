@@ -19,14 +19,16 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, TypeVarTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
+
+    _Call = tuple[Context, Callable[..., object], tuple[Any, ...]]
 
 Ts = TypeVarTuple("Ts")
 
 STILL_LIMIT: Final = 100_000
 """So many rounds or steps while virtual time stands still are a spin."""
 ROUNDS_LIMIT: Final = 500_000
-"""So many rounds in all are one too; a run has about 20,000."""
+"""So many rounds in all are one too; a run has about 8,000."""
 
 RESOLUTION_S: Final = 1e-9
 """Timers that are due within it go off together."""
@@ -66,6 +68,10 @@ class _Handle(asyncio.TimerHandle):
         self.scheduled = scheduled
         self.dropped = False
 
+    def is_dropped(self) -> bool:
+        """Was it cancelled?"""
+        return self.dropped
+
     def cancel(self) -> None:
         if not self.dropped:
             self.dropped = True
@@ -84,6 +90,38 @@ class _Handle(asyncio.TimerHandle):
 
     def __lt__(self, _other: object) -> bool:
         return False
+
+
+class _Sleep:
+    """A timer of `sleep`: dropped when whoever slept was cancelled."""
+
+    __slots__ = ("is_dropped", "over")
+
+    def __init__(self, over: asyncio.Future[None]) -> None:
+        self.over = over
+        self.is_dropped = over.done
+
+    def __lt__(self, _other: object) -> bool:
+        return False
+
+
+class _Step(asyncio.Handle):
+    """The handle of all steps of tasks and callbacks of futures, which nobody ever cancels: they
+    are most of what is called, and need no object each."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """One for all of them."""
+
+    def cancel(self) -> None:
+        raise RuntimeError("a call with a context of its own cannot be cancelled")
+
+    def __repr__(self) -> str:
+        return "<step>"
+
+
+_STEP: Final = _Step()
 
 
 class _OrderedTask(asyncio.Task[Any]):
@@ -108,6 +146,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     Calls come in the order that asyncio's own loop has, to the last tie.
     """
 
+    _stopping: bool
+
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
@@ -117,17 +157,22 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """So many of the timers in the heap are cancelled."""
         self._guarded = True
         self._still = 0
-        self._soon: deque[_Handle] = deque()
-        self._timers: list[tuple[float, _Handle]] = []
+        self._soon: deque[_Handle | _Call] = deque()
+        self._timers: list[tuple[float, _Handle | _Sleep]] = []
         _OrderedTask._numbers = itertools.count()
         self.set_task_factory(_make_task)
+        # Asked at each future and task that is made: answered without a frame of Python.
+        self.get_debug = bool  # type: ignore[method-assign]
 
     def time(self) -> float:
         return self.now
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> _Handle:
+    ) -> asyncio.Handle:
+        if context is not None:
+            self._soon.append((context, callback, args))
+            return _STEP
         handle = _Handle(self, callback, args, context, scheduled=False)
         self._soon.append(handle)
         return handle
@@ -152,17 +197,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> _Handle:
         return self.call_at(self.now + delay, callback, *args, context=context)
 
-    async def sleep(self, seconds: float) -> None:
-        """As asyncio's, in virtual time."""
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """As asyncio's, in virtual time; it wakes its task in the round in which it is over."""
         if seconds <= 0:
-            await _next_round()
-            return
-        over = self.create_future()
-        handle = self.call_at(self.now + seconds, _wake, over)
-        try:
-            await over
-        finally:
-            handle.cancel()
+            return _next_round()
+        over: asyncio.Future[None] = asyncio.Future(loop=self)
+        heappush(self._timers, (self.now + seconds, _Sleep(over)))
+        return over
 
     def count_step(self) -> None:
         """One more round, or a port was asked something that takes no time; raises Livelock beyond
@@ -170,59 +211,86 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if not self._guarded:
             return
         self._still += 1
+        if self._still > STILL_LIMIT or self.rounds > ROUNDS_LIMIT:
+            self._end_spin()
+
+    def _end_spin(self) -> None:
         if self._still > STILL_LIMIT:
             raise Livelock(f"{self._still} rounds at {self.now:.3f} s and time does not move")
-        if self.rounds > ROUNDS_LIMIT:
-            raise Livelock(f"{self.rounds} rounds, and no end at {self.now:.3f} s")
+        raise Livelock(f"{self.rounds} rounds, and no end at {self.now:.3f} s")
 
     def unguard(self) -> None:
         """The run is over: what is left is cancelled, in bounded rounds."""
         self._guarded = False
 
     def _run_once(self) -> None:
-        self._clear_timers()
-        self._move_on()
-        end = self.now + RESOLUTION_S
-        timers, soon = self._timers, self._soon
-        while timers and timers[0][0] < end:
-            _, handle = heappop(timers)
-            handle.scheduled = False
-            soon.append(handle)
-        for _ in range(len(soon)):
-            handle = soon.popleft()
-            if handle.call is None:
-                continue
-            try:
-                handle.context.run(handle.call, *handle.given)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:  # noqa: BLE001 - as every loop does
-                self.call_exception_handler({"message": repr(handle), "exception": error})
+        """Rounds, until the loop is stopped."""
+        soon = self._soon
+        take = soon.popleft
+        while True:
+            self._begin_round()
+            for _ in range(len(soon)):
+                each = take()
+                if isinstance(each, tuple):
+                    context, call, given = each
+                elif each.call is not None:
+                    context, call, given = each.context, each.call, each.given
+                else:
+                    continue
+                try:
+                    context.run(call, *given)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as every loop does
+                    told = {"message": f"<call of {call}>", "exception": error}
+                    self.call_exception_handler(told)
+            if self._stopping:
+                return
 
-    def _clear_timers(self) -> None:
-        """Drop cancelled timers, when they are many or first."""
+    def _begin_round(self) -> None:
+        """Move the clock to the next timer, if nothing is ready now; what is due is called."""
         timers = self._timers
-        if len(timers) > FEW_TIMERS and self.dropped / len(timers) > MANY_DROPPED:
-            self._timers = [timer for timer in timers if not timer[1].dropped]
-            heapify(self._timers)
-            self.dropped = 0
-            return
-        while timers and timers[0][1].dropped:
-            heappop(timers)
-            self.dropped -= 1
-
-    def _move_on(self) -> None:
-        """Move the clock to the next timer, if nothing is ready now."""
+        if timers and (len(timers) > FEW_TIMERS or timers[0][1].is_dropped()):
+            timers = self._clear_timers()
         pause = 0.0
         if not self._soon:
-            if not self._timers:
+            if not timers:
                 raise Deadlock("nothing is ready and nothing is scheduled")
-            pause = min(max(self._timers[0][0] - self.now, 0.0), LONGEST_PAUSE_S)
+            pause = min(max(timers[0][0] - self.now, 0.0), LONGEST_PAUSE_S)
         self.rounds += 1
         if pause > 0:
             self._still = 0
-        self.count_step()
+        self._still += 1
+        if self._guarded and (self._still > STILL_LIMIT or self.rounds > ROUNDS_LIMIT):
+            self._end_spin()
         self.now += pause
+        if timers and timers[0][0] < self.now + RESOLUTION_S:
+            self._take_timers(timers)
+
+    def _take_timers(self, timers: list[tuple[float, _Handle | _Sleep]]) -> None:
+        """What is due is called in this round."""
+        end = self.now + RESOLUTION_S
+        while timers and timers[0][0] < end:
+            due = heappop(timers)[1]
+            if isinstance(due, _Sleep):
+                if not due.over.done():
+                    due.over.set_result(None)  # this appends the step of who waits
+            else:
+                due.scheduled = False
+                self._soon.append(due)
+
+    def _clear_timers(self) -> list[tuple[float, _Handle | _Sleep]]:
+        """Drop cancelled timers, when they are many or first; those that are left."""
+        timers = self._timers
+        if len(timers) > FEW_TIMERS and self.dropped / len(timers) > MANY_DROPPED:
+            self._timers = [timer for timer in timers if not timer[1].is_dropped()]
+            heapify(self._timers)
+            self.dropped = 0
+            return self._timers
+        while timers and timers[0][1].is_dropped():
+            dropped = heappop(timers)[1]
+            self.dropped -= isinstance(dropped, _Handle)
+        return timers
 
 
 def running_loop() -> VirtualLoop:
@@ -236,11 +304,6 @@ def running_loop() -> VirtualLoop:
 @types.coroutine
 def _next_round() -> Generator[None, None, None]:
     yield
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)
 
 
 def _make_task(

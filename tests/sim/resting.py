@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 QUIET_S: Final = 1500.0
 """After the faults stop, late requests land within a horizon."""
 ROUNDS: Final = 4
+"""At most; there is no other when nothing changes any more."""
 SETTLED_S: Final = 950.0
 """By then whoever comes next has settled what the writer could not."""
 CONTENDERS: Final = 3
@@ -42,11 +43,9 @@ PATIENCE_S: Final = leases.patience_s(max(TTLS_MS)) + 3 * leases.LONGEST_POLL_S
 """L11: by then, and what the requests take, some waiter has acquired; a gate waits twice."""
 
 
-async def come_to_rest(
-    world: World, history: History, findings: Findings, rounds: int = ROUNDS
-) -> None:
-    """Faults stop; late requests land; everybody pulls, decides, pushes and settles, so many times
-    in turn, and then nothing changes any more."""
+async def come_to_rest(world: World, history: History, findings: Findings) -> None:
+    """Faults stop; late requests land; everybody pulls, decides, pushes and settles until nothing
+    changes any more."""
     world.network.faults = Faults()
     world.foreign.tidy(world)
     history.bereft.clear()  # their holds are given back
@@ -63,10 +62,7 @@ async def come_to_rest(
     findings.tell()
     for node in world.nodes:
         await _end_holds(node)
-    for _ in range(rounds):
-        for node in world.nodes:
-            await _round(node, history)
-            findings.tell()
+    await _catch_up(world, history, findings)
     await findings.wait(SETTLED_S)
     findings.tell()
     for node in world.nodes:
@@ -76,6 +72,27 @@ async def come_to_rest(
         _life(node).workspace.stop()
     await asyncio.sleep(30)
     findings.tell()
+
+
+async def _catch_up(world: World, history: History, findings: Findings) -> None:
+    """One machine after the other, until each has found nothing to do since the last change: once
+    more, it would begin where it did then, and do the same nothing."""
+    quiet = 0
+    for node in world.nodes * ROUNDS:
+        before = _changes(world)
+        await _round(node, history)
+        findings.tell()
+        quiet = quiet + 1 if _changes(world) == before else 0
+        if quiet == len(world.nodes):
+            return
+
+
+def _changes(world: World) -> list[int]:
+    """Raised with each write to the store, each change in a cache, each row of a journal that is
+    written: what is still open, or shown, stands there."""
+    trees = (node.tree.changes for node in world.nodes)
+    journals = (node.disk.connection.changes for node in world.nodes)
+    return [len(world.network.log), *trees, *journals]
 
 
 def _life(node: Node) -> Life:
@@ -158,6 +175,7 @@ def _last_late_renewal(world: World) -> float:
 
 
 async def _round(node: Node, history: History) -> None:
+    """One machine catches up."""
     life, world = _life(node), node.world
     workspace = life.workspace
     user = User(node, history, 8)
@@ -220,7 +238,7 @@ async def _show(node: Node) -> None:
 def _check_requests(node: Node, since: int, most: int, what: str, *, headless: int = 2) -> None:
     name = _life(node).name
     mine = [line for line in node.world.network.trace[since:] if line.split(" ")[1] == name]
-    if any(f"{node.world.keys.locks}" in line for line in mine):
+    if _life(node).workspace.keeper.held or any(node.world.keys.locks in line for line in mine):
         return  # a settlement came between
     if node.world.foreign.touched:
         return

@@ -53,6 +53,7 @@ class Result:
     rules: Counter[str] = field(default_factory=Counter)
     """How often each rule was exercised, if that was to be counted."""
     requests: int = 0
+    """So many requests to the store were sent."""
 
     @property
     def digest(self) -> str:
@@ -60,17 +61,29 @@ class Result:
         return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()
 
 
-def simulate(seed: int, load: Workload = NORMAL, *, count_rules: bool = False) -> Result:
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A run of just this size, whatever its seed would choose; it is busy until so much is done."""
+
+    nodes: int
+    operations: int
+
+
+def simulate(
+    seed: int, load: Workload = NORMAL, size: Size | None = None, *, count_rules: bool = False
+) -> Result:
     """Run one seed; a broken invariant is in the result."""
     result = Result(seed)
     holder: list[World] = []
     EAR.begin()
     watched = rules.watching(result.rules) if count_rules else nullcontext()
     with patched(*load.limits), watched:
-        judge(_main(seed, load, result, holder), result)
+        judge(_main(seed, load, size, result, holder), result)
     if holder:
         result.trace = holder[0].network.trace
-        result.requests = len(result.trace)
+        result.requests = holder[0].network.requests
+        for node in holder[0].nodes:
+            node.disk.give_back()
     return result
 
 
@@ -95,8 +108,10 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
     return "".join(traceback.format_exception(inner))
 
 
-async def _main(seed: int, load: Workload, result: Result, holder: list[World]) -> None:
-    nodes = random.Random(seed).choice(load.nodes)
+async def _main(
+    seed: int, load: Workload, size: Size | None, result: Result, holder: list[World]
+) -> None:
+    nodes = random.Random(seed).choice(load.nodes) if size is None else size.nodes
     world = World(
         seed,
         nodes,
@@ -116,7 +131,7 @@ async def _main(seed: int, load: Workload, result: Result, holder: list[World]) 
         watches.append(watch)
         _hook(node, history, load, watch, findings)
         node.start()
-    await _busy(world, load, history, findings, log)
+    await _busy(world, load, size, history, findings, log)
     await come_to_rest(world, history, findings)
     if world.broken:
         raise world.broken[0]
@@ -199,7 +214,12 @@ def _fill_in_batch(node: Node, history: History, load: Workload) -> None:
 
 
 async def _busy(
-    world: World, load: Workload, history: History, findings: Findings, log: Log
+    world: World,
+    load: Workload,
+    size: Size | None,
+    history: History,
+    findings: Findings,
+    log: Log,
 ) -> None:
     """Users act, the network misbehaves, daemons die."""
     rng = world.rng
@@ -209,13 +229,14 @@ async def _busy(
     )
     world.busy = True
     users = [User(node, history, i, load) for node in world.nodes for i in range(2)]
-    tasks = [_task(_live(user)) for user in users]
+    most = None if size is None else size.operations
+    tasks = [_task(_live(user, findings, most)) for user in users]
     tasks.append(_task(_break(world, load, history, log)))
     if load.foreign_every_s:
         tasks.append(_task(_meddle(world, load, history)))
     if load.misfortunes:
         tasks.append(_task(go_wrong(world, load, history, log)))
-    await findings.wait(load.busy_s)
+    await findings.wait(load.busy_s if size is None else None)
     world.busy = False
     for task in tasks:
         task.cancel()
@@ -231,14 +252,23 @@ def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return asyncio.get_running_loop().create_task(work)
 
 
-async def _live(user: User) -> None:
-    """A user edits and acts; the act dies with the daemon it was asked of."""
+async def _live(user: User, findings: Findings, most: int | None) -> None:
+    """A user edits and acts; the act dies with the daemon it was asked of.  When users did so many
+    things, it is enough."""
     rng = user.world.rng
+
+    def count() -> None:
+        user.history.count("operation")
+        if user.history.counts["operation"] == most:
+            findings.enough()
+
     while True:
         await asyncio.sleep(rng.expovariate(1 / user.load.act_every_s))
         if rng.random() < 0.6:
+            count()
             user.edit()
         if rng.random() < 0.6 and user.node.life is not None:
+            count()
             act = user.node.life.spawn(user.act())
             await asyncio.wait((act,))
             if not act.cancelled() and act.exception() is not None:

@@ -94,6 +94,8 @@ class Network:
     """Heads that are late, by key: whose, and what lands them."""
     watchers: list[Callable[[], None]] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
+    requests: int = 0
+    """So many were sent."""
     calls: Calls = field(default_factory=Calls)
     writes_in_parts: bool = False
     uploads: Uploads = field(init=False)
@@ -111,7 +113,6 @@ class SimStore:
         self._life = life
         self._loop = life.world.loop
         self.name = "simulated"
-        self.requests = 0
 
     @property
     def capabilities(self) -> StoreCapabilities:
@@ -163,7 +164,7 @@ class SimStore:
 
     async def _read(self, what: str, key: str, read: Callable[[], A]) -> A:
         net, life = self._net, self._life
-        self.requests += 1
+        net.requests += 1
         await life.delay(self._travel())
         if self._cut or net.rng.random() < net.faults.failed + net.faults.lost_request:
             await life.delay(net.rng.uniform(0.1, 3.0))
@@ -222,7 +223,7 @@ class SimStore:
         """Send a request that changes the store, and wait for its answer: Unknown where none
         comes.  What it wrote is looked up where the request does not carry it."""
         net, life, loop = self._net, self._life, self._loop
-        self.requests += 1
+        net.requests += 1
         life.check()
         await self._be_denied(what, key)
         sent_at, sent_local = loop.now, life.clock.now()

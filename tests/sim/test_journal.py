@@ -11,6 +11,7 @@ from tests.sim.journal import JournalDisk
 
 if TYPE_CHECKING:
     from swampd.journal.connection import Connection
+    from swampd.ports import Transaction
 
 
 @pytest.fixture
@@ -39,6 +40,22 @@ def test_a_read_that_writes_fails(connection: Connection, statement: str) -> Non
         connection.read(lambda tx: list(tx.execute(statement)))
     with pytest.raises(sqlite3.OperationalError):
         connection.read(lambda tx: tx.executemany(statement, [()]))
+
+
+def test_the_next_run_begins_with_an_empty_journal() -> None:
+    def fill(tx: Transaction) -> None:
+        tx.execute("INSERT INTO meta VALUES ('a', '1')")
+        tx.execute("INSERT INTO request VALUES (NULL, 'put', 'data/a', 'w', NULL, 1, 1.0, 'boot')")
+
+    used, fresh = JournalDisk(), JournalDisk()
+    empty = "\n".join(fresh.connection._raw.iterdump())
+    used.connection.run(fill)
+    assert "\n".join(used.connection._raw.iterdump()) != empty
+    was = used.connection
+    used.give_back()
+    again = JournalDisk()
+    assert again.connection is was
+    assert "\n".join(again.connection._raw.iterdump()) == empty
 
 
 def test_rows_are_used_up_inside_the_read(connection: Connection) -> None:

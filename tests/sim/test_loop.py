@@ -113,6 +113,35 @@ def test_calls_come_in_the_order_of_asyncios_own_loop(
     assert called == reference.run_until_complete(_muddle(seed))
 
 
+def test_tasks_hash_by_the_order_in_which_a_run_makes_them() -> None:
+    """A TaskGroup cancels, and `asyncio.wait` answers, in the order of a set of tasks."""
+
+    async def fail_late(cancelled: list[int]) -> None:
+        async def stay(number: int) -> None:
+            try:
+                await asyncio.sleep(9)
+            except asyncio.CancelledError:
+                cancelled.append(number)
+                raise
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(stay(number)) for number in range(50)]
+            first = hash(tasks[0])
+            assert list(map(hash, tasks)) == list(range(first, first + 50))
+            await asyncio.sleep(1)
+            raise ZeroDivisionError
+
+    orders: list[list[int]] = []
+    rubbish: list[object] = []
+    for shift in (0, 3, 1000):
+        rubbish.extend(object() for _ in range(shift))  # so that addresses differ
+        orders.append([])
+        with pytest.raises(ExceptionGroup):
+            run(fail_late(orders[-1]))
+    assert sorted(orders[0]) == list(range(50))
+    assert orders[0] == orders[1] == orders[2]
+
+
 def test_a_callback_that_raises_is_told_and_the_loop_goes_on() -> None:
     told: list[dict[str, Any]] = []
 

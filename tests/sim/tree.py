@@ -180,19 +180,21 @@ class Disk:
 
     def files(self) -> dict[str, bytes]:
         """What a user sees: the bytes of each file outside the private area."""
-        return {
-            path: node.data
-            for path, node in self._all(self._root, "")
-            if node.kind is Kind.FILE and not path.startswith(f"{_PRIVATE}/")
-        }
+        found: dict[str, bytes] = {}
+        for name, node in self._root.entries.items():
+            if node.kind is Kind.FILE:
+                found[name] = node.data
+            elif name != _PRIVATE:
+                _add_files(node, name, found)
+        return found
 
     def private_files(self) -> dict[str, bytes]:
         """The bytes of each file below `.swampd/`, by its place relative to the root."""
-        return {
-            path: node.data
-            for path, node in self._all(self._root, "")
-            if node.kind is Kind.FILE and path.startswith(f"{_PRIVATE}/")
-        }
+        found: dict[str, bytes] = {}
+        private = self._root.entries.get(_PRIVATE)
+        if private is not None:
+            _add_files(private, _PRIVATE, found)
+        return found
 
     def snapshot(self) -> Backup:
         """`cp -a` of the whole cache, private area and marker included."""
@@ -903,6 +905,15 @@ class SimTree(Disk):
 def _backup(node: Node) -> Backup:
     entries = {name: _backup(child) for name, child in node.entries.items()}
     return (node.kind, node.data, node.x, node.mtime, entries)
+
+
+def _add_files(directory: Node, within: str, found: dict[str, bytes]) -> None:
+    """The bytes of each file below a directory, by its path."""
+    for name, node in directory.entries.items():
+        if node.kind is Kind.FILE:
+            found[f"{within}/{name}"] = node.data
+        elif node.entries:
+            _add_files(node, f"{within}/{name}", found)
 
 
 def _stamp(node: Node) -> Stamp:

@@ -6,6 +6,7 @@ said of every byte whether somebody who had seen it wrote over it (S2).
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -376,16 +377,22 @@ class User:
         except SwampdError as error:
             self.history.count(f"resolve {error.code}")
             return
+        except asyncio.CancelledError:
+            # The daemon died before it answered: what was decided may be noted, or not.
+            self._give_up(path, side, mine, copy)
+            raise
         self.history.count(f"resolve {side.value}")
-        now = tree.files().get(path)
-        if side is Side.THEIRS and now is not None and now != copy:
-            self.history.superseded.add(now)
-            self.history.given_up.add(now)
+        self._give_up(path, side, mine, copy)
+
+    def _give_up(self, path: str, side: Side, mine: bytes | None, copy: bytes | None) -> None:
+        """The content that was decided against may go."""
+        now = self.node.tree.files().get(path)
         if side is Side.OURS and copy is not None:
             self.history.superseded.add(copy)
-        if side is Side.THEIRS and mine is not None:
-            self.history.superseded.add(mine)
-            self.history.given_up.add(mine)
+        if side is Side.THEIRS:
+            ours = {old for old in (mine, now if now != copy else None) if old is not None}
+            self.history.superseded |= ours
+            self.history.given_up |= ours
 
 
 def _is_at_or_below(path: str, names: Collection[str]) -> bool:

@@ -419,6 +419,14 @@ FULL_DELTAS: Final = Workload(
 )
 """A few files overflow a delta, heads remember two commits, small files count as large,
 and no content travels in a head."""
+STANDSTILLS: Final = Workload(
+    name="standstills",
+    acts={"lock": 0.7, "push": 0.2, "pull": 0.1},
+    troubles={"pause": 1.0},
+    trouble_every_s=8.0,
+    large=A_SEVENTH,
+)
+"""Machines stand still, again and again, while they hold locks that others want."""
 
 LOADS: Final = (
     NORMAL,
@@ -449,4 +457,5 @@ LOADS: Final = (
     RESTORES,
     MISFORTUNES,
     FULL_DELTAS,
+    STANDSTILLS,
 )

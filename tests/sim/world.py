@@ -39,6 +39,7 @@ class SimClock:
 
     def __init__(self, life: Life, offset: float, rate: float) -> None:
         self._life = life
+        self._loop = life.world.loop
         self._offset = offset
         self._rate = rate
 
@@ -47,10 +48,10 @@ class SimClock:
         return self._life.node.boot_id
 
     def now(self) -> float:
-        return self._life.world.time * self._rate + self._offset
+        return self._loop.now * self._rate + self._offset
 
     def wall_ms(self) -> int:
-        return int((1_750_000_000 + self._offset + self._life.world.time * self._rate) * 1000)
+        return int((1_750_000_000 + self._offset + self._loop.now * self._rate) * 1000)
 
     async def sleep(self, seconds: float) -> None:
         await self._life.delay(max(seconds, 0.0) / self._rate)
@@ -79,7 +80,7 @@ class SimThreads:
         await self._life.delay(self._life.world.rng.uniform(0.0, 0.004))
         result = work()
         # A death in the middle of the work (the tree's hook) has ended it by now.
-        await self._life.delay(0.0)
+        await self._life.go_on()
         return result
 
     async def cpu(self, work: Callable[[], T]) -> T:
@@ -110,6 +111,7 @@ class Life:
     def __init__(self, node: Node, number: int) -> None:
         self.node = node
         self.world = node.world
+        self._loop = node.world.loop
         self.number = number
         self.name = f"{node.name}.{number}"
         self.dead = False
@@ -131,17 +133,23 @@ class Life:
 
     async def delay(self, seconds: float) -> None:
         """Time passes, and a paused machine does not go on before its pause is over."""
-        self.check()
-        loop, node = self.world.loop, self.node
-        await loop.sleep(seconds)
+        if self.dead:
+            raise asyncio.CancelledError
+        await self._loop.sleep(seconds)
+        await self.go_on()
+
+    async def go_on(self) -> None:
+        """What was waited for is there: a paused machine sees it when its pause is over."""
+        loop, node = self._loop, self.node
         while node.paused_until > loop.now:
             await loop.sleep(node.paused_until - loop.now)
-        self.check()
+        if self.dead:
+            raise asyncio.CancelledError
 
     async def wait(self, future: Awaitable[T]) -> T:
         """Wait for an answer from the world."""
         result = await future
-        await self.delay(0.0)
+        await self.go_on()
         return result
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -73,7 +73,7 @@ def test_what_another_machine_was_allowed_to_do_is_no_trouble_any_more(
             await b.pull()
             assert await b.workspace.desks.settle(Scope("data"))
             await a.pull()
-            await a.workspace.desks.settle_due()
+            await a.workspace.background.end_over()
             assert (await report(a.workspace)).halts == []
 
     asyncio.run(main())

@@ -51,11 +51,11 @@ def test_the_fate_of_an_open_commit_is_found_out_in_the_background(
             await push_unknown(a, monkeypatch, b"2")
             assert len(await open_commits(a)) == 1
             a.store.reset()
-            await a.workspace.desks.find_out_due()
+            await a.workspace.background.find_out_due()
             assert dict(a.store.operations) == {"get_if_changed": 1}
             assert await open_commits(a) == []
             a.store.reset()
-            await a.workspace.desks.find_out_due()
+            await a.workspace.background.find_out_due()
             assert a.store.total == 0
 
     asyncio.run(main())
@@ -77,7 +77,7 @@ def test_the_store_is_asked_for_it_now_and_then_only(
             a.store._store.get_if_changed = away
             a.store.reset()
             for _ in range(3):
-                await a.workspace.desks.find_out_due()
+                await a.workspace.background.find_out_due()
             assert a.store.total == 1
             a.store._store.get_if_changed = real
 

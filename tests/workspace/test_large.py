@@ -139,7 +139,7 @@ def test_what_is_sent_is_what_was_hashed(
                 await a.push()
             assert place.find(PATH) is None
             assert scratch(a) == []
-            await a.workspace.desks.abort_uploads()
+            await a.workspace.background.abort_uploads()
             assert (parts_on_server(place), await uploads(a)) == ([], [])
             monkeypatch.undo()
             await a.push()
@@ -400,10 +400,10 @@ def test_an_upload_that_a_crash_left_is_aborted(
             assert len(await uploads(a)) == 1
         assert len(parts_on_server(place)) == (0 if lands else 1)
         async with machine(tmp_path, "a", place) as a:
-            assert await a.workspace.desks.is_anything_open()
-            await a.workspace.desks.abort_uploads()
+            assert (await a.workspace.background.what_is_open()).anything
+            await a.workspace.background.abort_uploads()
             assert (parts_on_server(place), await uploads(a)) == ([], [])
-            assert not await a.workspace.desks.is_anything_open()
+            assert not (await a.workspace.background.what_is_open()).anything
         assert place.find("data/f") == (content(3) if lands else None)
 
     asyncio.run(main())

@@ -55,9 +55,9 @@ def test_an_upload_of_a_store_that_writes_no_parts_any_more_is_forgotten(
             if a.store.parts is not None:
                 a.store.narrow(Lacking(parts=True))
             await with_an_upload(a, a.workspace.ports.keys.payload(PATH))
-            await a.workspace.desks.abort_uploads()
+            await a.workspace.background.abort_uploads()
             assert await uploads(a) == []
-            assert not await a.workspace.desks.is_anything_open()
+            assert not (await a.workspace.background.what_is_open()).anything
 
     asyncio.run(main())
 
@@ -68,7 +68,7 @@ def test_an_upload_of_another_place_is_forgotten(tmp_path: Path, place: BucketPl
         async with machine(tmp_path, "a", place) as a:
             await with_an_upload(a, a.workspace.ports.keys.payload(PATH))
             await with_an_upload(a, "elsewhere/it")
-            await a.workspace.desks.abort_uploads()
+            await a.workspace.background.abort_uploads()
             assert await uploads(a) == []
             rows = [
                 row for row in read_log(place.log.read_bytes()) if row.key.startswith("elsewhere/")
@@ -99,7 +99,7 @@ def test_an_upload_that_is_never_aborted_is_forgotten_in_the_end(
             await with_an_upload(a, a.workspace.ports.keys.payload(PATH))
             for number in range(large.ABORTS):
                 assert len(await uploads(a)) == 1
-                await a.workspace.desks.abort_uploads()
+                await a.workspace.background.abort_uploads()
                 assert parts.asked == number + 1
             assert await uploads(a) == []
 
@@ -117,7 +117,7 @@ def test_an_upload_waits_for_a_store_that_is_away(
             await with_an_upload(a, a.workspace.ports.keys.payload(PATH))
             with place.away():
                 for _ in range(2 * large.ABORTS):
-                    await a.workspace.desks.abort_uploads()
+                    await a.workspace.background.abort_uploads()
             assert len(await uploads(a)) == 1
 
     asyncio.run(main())

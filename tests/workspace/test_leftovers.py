@@ -43,7 +43,7 @@ def test_what_is_in_trash_and_nobody_knows_goes_like_the_rest(tmp_path: Path, pl
             known = await a.workspace.ports.journal.read(local_ledger.trashed)
             assert [row.name for row in known] == [UNLISTED]
             assert left.exists()
-            await a.workspace.desks.empty_trash(0.0)
+            await a.workspace.background.empty_trash(0.0)
             assert not left.exists()
 
     asyncio.run(main())
@@ -114,7 +114,7 @@ def test_the_copy_of_a_conflict_that_ended_by_itself_goes(tmp_path: Path, place:
             a.write(F, b"theirs")
             await a.push()
             assert await conflicts_of(a) == []
-            await a.workspace.desks.empty_trash(0.0)
+            await a.workspace.background.empty_trash(0.0)
             assert not copy.exists()
             assert await a.workspace.ports.journal.read(local_ledger.dropped_copies) == []
 
@@ -153,7 +153,7 @@ def test_bytes_that_were_kept_outlive_an_agreement(tmp_path: Path, place: Place)
             a.write(F, b"two")
             await a.pull()
             await a.push()
-            await a.workspace.desks.empty_trash(0.0)
+            await a.workspace.background.empty_trash(0.0)
             (shown,) = await conflicts_of(a)
             assert (shown.path, shown.kind) == (F, ConflictKind.KEPT_BYTES)
             assert left.read_bytes() == b"an edit"

@@ -92,6 +92,30 @@ def test_a_push_that_finds_another_cache_claims_before_it_looks(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("path", ["root.txt", "d/f"])
+def test_a_file_that_joins_and_is_gone_before_its_scope_has_a_head_is_out_of_join_mode(
+    tmp_path: Path, place: Place, path: str
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            a.write(path, b"1")
+            (a.cache / ".swampd/cache-id").unlink(missing_ok=True)
+            assert not await a.workspace.desks.bases.check()
+            journal = a.workspace.ports.journal
+            assert await journal.read(local_ledger.joining) == {path}
+            (a.cache / path).unlink()
+            if (a.cache / "d").exists():
+                (a.cache / "d").rmdir()
+            await a.push()
+            await a.pull()
+            assert await journal.read(local_ledger.joining) == set()
+            a.store.reset()
+            await a.push()
+            assert a.store.total == 0
+
+    asyncio.run(main())
+
+
 # --- what could not be looked at ----------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from swampd.domain.states import ConflictKind, Halt, PathState
 from swampd.domain.values import CachePath, Scope, Sha256
-from swampd.errors import LowSpace, OutcomeUnknown, StoreDenied, StoreUnavailable
+from swampd.errors import BadRequest, LowSpace, OutcomeUnknown, StoreDenied, StoreUnavailable
 from swampd.indexing import ledger as heads_ledger
 from swampd.ports import FileRead, ReadProblem
 from swampd.syncing import local_ledger, rolling
@@ -65,13 +65,13 @@ def test_trash_that_cannot_be_read_whole_stays_and_is_kept_in_the_end(
             row = Trashed(NAME, F, Sha256("0" * 64), now, ports.clock.boot_id)
             await ports.journal.write(lambda tx: local_ledger.note_trash(tx, row))
             answering(monkeypatch, a, "hash_trash", problem)
-            await a.workspace.desks.empty_trash(0.0)
+            await a.workspace.background.empty_trash(0.0)
             assert (a.cache / ".swampd/trash" / NAME).exists()
             assert await ports.journal.read(local_ledger.trashed) == [row]
 
             late = Trashed(NAME, F, row.sha256, now - PATIENCE_S, row.boot_id)
             await ports.journal.write(lambda tx: local_ledger.note_trash(tx, late))
-            await a.workspace.desks.empty_trash(0.0)
+            await a.workspace.background.empty_trash(0.0)
             assert bytes_kept(a) == [b"still written"]
             assert [c.path for c in await conflicts_of(a)] == [F]
             assert await ports.journal.read(local_ledger.trashed) == []
@@ -94,7 +94,7 @@ def test_trash_that_is_the_same_or_gone_goes(tmp_path: Path, place: Place) -> No
                     local_ledger.note_trash(tx, row)
 
             await ports.journal.write(note)
-            await a.workspace.desks.empty_trash(0.0)
+            await a.workspace.background.empty_trash(0.0)
             assert list((a.cache / ".swampd/trash").iterdir()) == []
             assert await ports.journal.read(local_ledger.trashed) == []
             assert await conflicts_of(a) == []
@@ -112,7 +112,7 @@ def test_trash_of_another_boot_that_cannot_be_read_has_its_time_from_now_on(
             row = Trashed(NAME, F, Sha256("0" * 64), 1e12, "another boot")  # type: ignore[arg-type]
             await ports.journal.write(lambda tx: local_ledger.note_trash(tx, row))
             answering(monkeypatch, a, "hash_trash", ReadProblem.BUSY)
-            await a.workspace.desks.empty_trash(0.0)
+            await a.workspace.background.empty_trash(0.0)
             (left,) = await ports.journal.read(local_ledger.trashed)
             assert left.boot_id == ports.clock.boot_id
             assert left.at <= ports.clock.now()
@@ -368,6 +368,61 @@ def test_a_foreign_object_takes_no_other_conflict_away(tmp_path: Path, place: Pl
             place.write_foreign(F, b"foreign")
             await a.workspace.desks.settle(D)
             assert [c.kind for c in await conflicts_of(a)] == [ConflictKind.KEPT_BYTES]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("edit", [None, b"newer"])
+def test_a_decision_that_the_disk_has_no_room_for_leaves_both_contents(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch, edit: bytes | None
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            a.write(F, b"mine")
+            await keep_bytes(a, b"kept")
+
+            def full(_name: str) -> None:
+                if edit is not None:
+                    a.write(F, edit)
+                raise OSError(errno.ENOSPC, "full")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(a.workspace.ports.tree, "tmp_to_trash", full)
+                with pytest.raises(LowSpace):
+                    await a.workspace.desks.resolver.resolve(F, Side.THEIRS)
+            assert (a.cache / F).read_bytes() == (edit or b"mine")
+            assert bytes_kept(a) == [b"kept"]
+            assert [c.path for c in await conflicts_of(a)] == [F]
+        async with machine(tmp_path, "a", place) as a:
+            await a.workspace.desks.resolver.resolve(F, Side.THEIRS)
+            assert (a.cache / F).read_bytes() == b"kept"
+
+    asyncio.run(main())
+
+
+def test_an_edit_in_the_moment_of_a_decision_stays(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a:
+            a.write(F, b"mine")
+            await keep_bytes(a, b"kept")
+            tree = a.workspace.ports.tree
+            exchange = tree.exchange
+
+            def edited(name: str, path: CachePath) -> Any:
+                monkeypatch.undo()
+                a.write(F, b"newer")
+                return exchange(name, path)
+
+            monkeypatch.setattr(tree, "exchange", edited)
+            with pytest.raises(BadRequest, match="edited meanwhile"):
+                await a.workspace.desks.resolver.resolve(F, Side.THEIRS)
+            assert (a.cache / F).read_bytes() == b"newer"
+            assert [c.path for c in await conflicts_of(a)] == [F]
+            await a.workspace.desks.resolver.resolve(F, Side.THEIRS)
+            assert (a.cache / F).read_bytes() == b"kept"
+            assert len(await a.workspace.ports.journal.read(local_ledger.trashed)) == 1
 
     asyncio.run(main())
 

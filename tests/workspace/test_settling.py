@@ -15,7 +15,7 @@ from swampd.domain.values import Scope
 from swampd.errors import LockLost, StoreDenied, StoreUnavailable, SwampdError
 from swampd.indexing import rows
 from swampd.reporting import report
-from swampd.syncing.desk import SETTLE_OTHERS_S
+from swampd.syncing.background import SETTLE_OTHERS_S
 from swampd.workspace import Asker
 from tests.workspace.outages import Desk, now, scenario
 

@@ -28,8 +28,6 @@ DOWN_S: Final = {How.KILLED: 1.0}
 """A daemon is started again at once, while its leases last."""
 BOOT_S: Final = 40.0
 """A machine boots longer than a lease lasts."""
-ROUNDS: Final = 2
-"""After one crash all must be through by then."""
 SEES_S: Final = 70.0
 """So long they go on before the faults of coming to rest."""
 
@@ -100,7 +98,7 @@ async def _main(scenario: Scenario, result: Ran, holder: list[Stage]) -> None:
     elif scenario.meanwhile is not None:
         stage.me.node.kill()
         await stage.starts()
-    await come_to_rest(stage.world, stage.history, stage.findings, rounds=ROUNDS)
+    await come_to_rest(stage.world, stage.history, stage.findings)
     stage.judge()
 
 

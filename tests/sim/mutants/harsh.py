@@ -9,7 +9,7 @@ from swampd.domain.metadata import PayloadMark
 from swampd.domain.planning import Absent
 from swampd.domain.values import Epoch, Sha256, Wid
 from swampd.ports import Unreadable
-from swampd.syncing import desk, large, requests, survey, uploading
+from swampd.syncing import background, large, requests, survey, uploading
 from tests.sim.mutants.patching import patched
 from tests.sim.tree import SimTree
 
@@ -20,7 +20,7 @@ def uploads_left() -> Any:
     async def abort_left(_: Any, *__: Any) -> None:
         return
 
-    return patched((large, "abort_left", abort_left), (desk, "abort_left", abort_left))
+    return patched((large, "abort_left", abort_left), (background, "abort_left", abort_left))
 
 
 def completed_without_compare() -> Any:

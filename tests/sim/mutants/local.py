@@ -24,10 +24,10 @@ from tests.sim.mutants.patching import patched
 def delete_by_absence() -> Any:
     """An emptied or restored cache is taken for what the user wants."""
 
-    async def check(_self: object) -> bool:
-        return True
+    async def checked(_self: object) -> bases.Checked:
+        return bases.Checked(fits=True, joining=False)
 
-    return patched((bases.Bases, "check", check))
+    return patched((bases.Bases, "checked", checked))
 
 
 def restored_cache_is_ours() -> Any:

@@ -37,7 +37,7 @@ from tests.unit.domain.documents import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from swampd.domain.layout import Layout
 
@@ -226,7 +226,7 @@ def check(decoded: Decoded) -> None:
         assert 0 <= decoded.epoch <= MOST
 
 
-def check_rows(rows: dict[CachePath, Entry | Tombstone]) -> None:
+def check_rows(rows: Mapping[CachePath, Entry | Tombstone]) -> None:
     for path, record in rows.items():
         assert parse_cache_path(path) == path
         assert path.startswith("data/")

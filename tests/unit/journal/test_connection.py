@@ -102,8 +102,15 @@ def test_an_error_of_sqlite_rolls_back_and_comes_out(memory: Connection) -> None
 
 
 def test_a_read_cannot_write(memory: Connection) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        memory.read(put("a"))
+    hidden = "WITH x AS (SELECT 'c' AS k) INSERT INTO meta SELECT k, k FROM x"
+    for write in (
+        put("a"),
+        lambda tx: tx.executemany("INSERT INTO meta VALUES (?, ?)", [("c", "c")]),
+        lambda tx: list(tx.execute("DROP TABLE meta")),
+        lambda tx: list(tx.execute(hidden)),
+    ):
+        with pytest.raises(sqlite3.OperationalError, match="write in a read"):
+            memory.read(write)
     memory.run(put("b"))
     assert rows(memory) == ["b"]
 
