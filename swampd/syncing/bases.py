@@ -66,6 +66,10 @@ class Checked:
     """Something is in join mode, here or in another scope."""
 
 
+class CacheReplacedError(Exception):
+    """Join mode began after a plan was made: what it saw was in another cache, and is void."""
+
+
 def _known_cache(tx: Transaction) -> _KnownCache:
     ((generation, dev, joining),) = tx.execute(
         "SELECT (SELECT value FROM meta WHERE key = ?), (SELECT value FROM meta WHERE key = ?),"
@@ -86,23 +90,35 @@ class Bases:
     def __init__(self, sync: Sync) -> None:
         self._sync = sync
         self._changing = asyncio.Lock()
+        self.cache = 0
+        """Which cache this is, of those that this daemon has met one after the other here: what was
+        seen in one says nothing of the next (S4)."""
 
-    async def change(self, work: Callable[[Transaction], T]) -> T:
+    async def change(self, work: Callable[[Transaction], T], *, seen_in: int | None = None) -> T:
         """Run a transaction that changes base: the tree is synced, then the marker, the journal.
 
         Base is durable, so the files it speaks of must be: one that a power cut takes back would
         look like a delete (S4).  A marker that does not fit is left as it is: to write it would
         pass off an emptied cache as ours, so the next check finds it and join mode begins.
+        `seen_in`: the cache in which was seen what it rests on; raises CacheReplacedError when
+        that is another one by now.
         """
         async with self._changing:
             before = await self._sync.journal.read(generation_of)
             generation = await self._sync.threads.io(lambda: self._sync_and_mark(before))
 
             def both(tx: Transaction) -> T:
+                self.demand(seen_in)
                 _set_generation(tx, generation)
                 return work(tx)
 
             return await self._sync.journal.write(both)
+
+    def demand(self, seen_in: int | None) -> None:
+        """Raise CacheReplacedError unless the cache is still that one (None: any will do); asked
+        within a transaction this holds for all that it writes."""
+        if seen_in is not None and seen_in != self.cache:
+            raise CacheReplacedError
 
     def _sync_and_mark(self, generation: int) -> int:
         """The tree is on the disk, and so is the next generation in its marker, if that fits."""
@@ -191,6 +207,7 @@ class Bases:
             sent.forget_all_sent(tx)
             _set_generation(tx, generation)
 
+        self.cache += 1
         await self._sync.journal.write(work)
         await self._sync.threads.io(lambda: self._write_marker(generation))
         log.info("join_mode", files=len(local), marker="other" if marker else "none")

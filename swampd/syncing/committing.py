@@ -59,11 +59,13 @@ async def commit(
     known: KnownHead | None,
     records: Mapping[CachePath, Record],
     files: Mapping[CachePath, LocalFile],
+    seen_in: int | None,
 ) -> Committed | Overtaken:
-    """Commit these rows on exactly this head, with what can be settled by the way.
+    """Commit these rows on exactly this head, with what can be settled by the way; `seen_in`: the
+    cache in which they were seen, if they rest on one.
 
     Raises errors.OutcomeUnknown when the answer never came, errors.LockLost when the lease was
-    gone before the first sending.
+    gone before the first sending, CacheReplacedError when the cache was.
     """
     lease.demand()
     scope = lease.scope
@@ -86,7 +88,12 @@ async def commit(
         sync.clock.boot_id,
         changes,
     )
-    await sync.journal.write(lambda tx: ledger.begin_commit(tx, intent))
+
+    def begin(tx: Transaction) -> None:
+        bases.demand(seen_in)
+        ledger.begin_commit(tx, intent)
+
+    await sync.journal.write(begin)
     try:
         fate = await sync.writer.write(lease, folded.head, intent.token)
     except SwampdError:  # nothing of it can land any more

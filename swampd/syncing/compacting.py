@@ -131,7 +131,9 @@ class Compactor:
                 continue
             known = await sync.reader.known(scope)
             records = await self._tombstones(known, sure)
-            fate = await committing.commit(sync, self._bases, lease, known, records, {})
+            fate = await committing.commit(
+                sync, self._bases, lease, known, records, {}, seen_in=None
+            )
             if isinstance(fate, committing.Overtaken):
                 lease.demand()
                 raise LockLost(
@@ -173,6 +175,8 @@ class Compactor:
             return
         known = await sync.journal.read(heads_ledger.known_scopes)
         for scope in sorted({*known, *locked}):
+            if not await self._has_head(scope):
+                continue
             if not await self._claim(scope):
                 self._done.left[scopes.ALL] = NOT_ALL
                 return
@@ -190,6 +194,13 @@ class Compactor:
             at_once = sync.store.capabilities.side_by_side
             await for_each(sorted(listed.keys() - named), one, at_once)
         unnamed.count(sync, self._done, gone)
+
+    async def _has_head(self, scope: Scope) -> bool:
+        """Has it a head, or can one be made?  Of a child that is locked and was never declared its
+        parent decides, whose head is claimed before it."""
+        top = scopes.top_scope(scope)
+        parent = await self._sync.reader.known(top)
+        return scope == top or (parent is not None and scope in parent.head.children)
 
     async def _claim(self, scope: Scope) -> bool:
         """Write the head of a scope, so that nobody's older commit lands; False: it cannot be."""

@@ -22,6 +22,7 @@ from swampd.indexing import rows
 from swampd.indexing.rows import Base
 from swampd.ports import FileRead, PlaceProblem, ReadProblem, SealedFile, Stamp
 from swampd.syncing import local_ledger
+from swampd.syncing.bases import CacheReplacedError
 from swampd.syncing.disk import working_in_the_cache
 from swampd.syncing.fetching import fetch
 from swampd.syncing.leftovers import drop_copies
@@ -149,6 +150,7 @@ class Resolver:
 
     async def _resolve(self, path: CachePath, side: Side) -> None:
         await self._bases.check()
+        cache = self._bases.cache
         conflict = await self._sync.journal.read(lambda tx: local_ledger.conflict(tx, path))
         if conflict is None:
             raise BadRequest(
@@ -166,7 +168,14 @@ class Resolver:
             await self._place_beside(conflict)
         elif side is Side.THEIRS and conflict.kind is ConflictKind.KEPT_BYTES:
             await self._place_copy(conflict)
-        await self._decide(conflict, side)
+        try:
+            await self._decide(conflict, side, cache)
+        except CacheReplacedError:
+            raise BadRequest(
+                f"the cache was replaced while {path} was decided",
+                "pull, and decide what is in conflict then",
+                path=path,
+            ) from None
         await drop_copies(self._sync)
 
     async def _must_be_shown(self, conflict: Conflict) -> None:
@@ -207,7 +216,7 @@ class Resolver:
             self._sync.tree.drop_sealed(read.body)
         return None
 
-    async def _decide(self, conflict: Conflict, side: Side) -> None:
+    async def _decide(self, conflict: Conflict, side: Side, cache: int) -> None:
         """Ours: it is an edit of theirs, as it was shown (a newer one conflicts again).  Theirs:
         ours counts as seen, so that it is replaced."""
         path = conflict.path
@@ -230,7 +239,7 @@ class Resolver:
             else:
                 rows.drop_base(tx, scope, path)
 
-        await self._bases.change(work)
+        await self._bases.change(work, seen_in=cache)
 
     async def _place_beside(self, conflict: Conflict) -> None:
         """Bring a conflict copy into the cache under a second name, over no other file: one that

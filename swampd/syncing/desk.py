@@ -8,21 +8,21 @@ somebody who keeps it from pushing.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
 from swampd.domain import leases, scopes
 from swampd.domain.levels import Want
-from swampd.domain.states import PathState
+from swampd.domain.states import Halt, PathState
 from swampd.errors import Halted, LockBusy, LockTimeout, LowSpace, StoreUnavailable
 from swampd.indexing import declaring
 from swampd.indexing import ledger as heads_ledger
 from swampd.syncing import committing, ledger, local_ledger, mirroring, noting, plans
 from swampd.syncing.asking import Asking
-from swampd.syncing.bases import Bases, check_halts
+from swampd.syncing.bases import Bases, CacheReplacedError, check_halts
 from swampd.syncing.compacting import Compactor
 from swampd.syncing.conflicts import Resolver
 from swampd.syncing.disk import working_in_the_cache
@@ -30,7 +30,7 @@ from swampd.syncing.pulling import LEAST_FREE, Pulled, Puller, open_paths
 from swampd.syncing.pushing import Pushed, Pusher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from swampd.domain.values import Scope
     from swampd.indexing.ledger import KnownHead
@@ -44,6 +44,9 @@ REFUSED: Final = frozenset({PathState.UNSETTLED, PathState.MISSING})
 """What a path is in whose object is not what the head says."""
 READS: Final = 3
 """So often a pull reads the head again because the store refused what the last one named."""
+CACHES: Final = 3
+"""So often a push or pull begins anew because the cache was replaced meanwhile."""
+T = TypeVar("T")
 SETTLE_WAIT_S: Final = leases.patience_s(leases.DEFAULT_TTL_MS) + 2 * leases.LONGEST_POLL_S
 log = structlog.get_logger()
 
@@ -91,7 +94,7 @@ class Desks:
         """Push one scope.  Raises what `Pusher.push` raises, and errors.LockTimeout, LockBusy."""
         with working_in_the_cache(scope):
             work = partial(self._push, scope, asking, allow_deletes=allow_deletes)
-            return await asking.push_through(scope, work)
+            return await asking.push_through(scope, partial(_in_one_cache, work))
 
     async def _begin(self, scope: Scope, asking: Asking, *, allow_deletes: bool) -> None:
         """What comes before every push and pull."""
@@ -116,7 +119,7 @@ class Desks:
         """Pull one scope: one conditional GET (none right after a claim), then what changed."""
         with working_in_the_cache(scope):
             work = partial(self._pull, scope, asking, allow_deletes=allow_deletes)
-            return await asking.through(work)
+            return await asking.through(partial(_in_one_cache, work))
 
     async def _pull(self, scope: Scope, asking: Asking, *, allow_deletes: bool) -> Pulled:
         await self._begin(scope, asking, allow_deletes=allow_deletes)
@@ -131,7 +134,8 @@ class Desks:
     async def apply(self, scope: Scope, *, allow_deletes: bool = False) -> Pulled:
         """Apply an already adopted head (after a LIST told which ones changed); no request."""
         with working_in_the_cache(scope):
-            return await self._apply(scope, allow_deletes=allow_deletes)
+            work = partial(self._apply, scope, allow_deletes=allow_deletes)
+            return await _in_one_cache(work)
 
     async def _apply(self, scope: Scope, *, allow_deletes: bool) -> Pulled:
         await self._begin(scope, Asking("join", 60.0), allow_deletes=allow_deletes)
@@ -240,6 +244,19 @@ class Desks:
     def give_back(self, grant: Grant) -> None:
         """End a grant."""
         self._keeper.give_back(grant)
+
+
+async def _in_one_cache(work: Callable[[], Awaitable[T]]) -> T:
+    """Begin anew when the cache is replaced meanwhile.  Raises errors.Halted when it is again and
+    again."""
+    for _ in range(CACHES):
+        with suppress(CacheReplacedError):
+            return await work()
+    raise Halted(
+        f"the cache was replaced {CACHES} times meanwhile",
+        Halt.CACHE_MISSING.way_out,
+        halt=Halt.CACHE_MISSING.value,
+    )
 
 
 def _is_at_rest(tx: Transaction, scope: Scope) -> bool:

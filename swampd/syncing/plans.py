@@ -63,6 +63,8 @@ class Plan:
     records: dict[CachePath, Record] = field(default_factory=dict)
     known: int = 0
     """How many paths the scope has a base for: what the limit on deletes is a part of."""
+    cache: int = 0
+    """The cache that was looked at (`Bases.cache`)."""
     generation: int = 0
     """That of base, when a push planned."""
     committing: bool = False

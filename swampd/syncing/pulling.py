@@ -116,11 +116,12 @@ class Puller:
         return {path: local for path, (local, _) in found.items()}
 
     async def _plan(self, scope: Scope, paths: list[CachePath]) -> Plan:
-        colliding = await self._colliding(paths)
+        cache, colliding = self._bases.cache, await self._colliding(paths)
         chosen = [path for path in paths if path not in colliding] if colliding else paths
         bases = await self._sync.journal.read(lambda tx: rows.bases(tx, chosen))
         looks = await self._sync.threads.cpu(lambda: look_at(self._sync.tree, chosen, bases))
         plan = await self._sync.journal.read(lambda tx: plans.make_plan(tx, scope, looks))
+        plan.cache = cache
         plan.held.update(dict.fromkeys(colliding, PathState.NAME_COLLISION))
         await self._sync.threads.io(lambda: nesting.hold_blocked(self._sync.tree, plan))
         return plan
@@ -158,7 +159,7 @@ class Puller:
     async def _apply(self, scope: Scope, plan: Plan, result: Pulled, patience: Patience) -> bool:
         """Do a plan's local part; True when some paths are to be planned again."""
         if plan.moves_base:
-            await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
+            await self._bases.change(lambda tx: apply_agreed(tx, scope, plan), seen_in=plan.cache)
         for path, kind in plan.conflicts.items():
             await self._conflicts.keep(scope, path, kind, plan.records.get(path))
             result.conflicts.append(path)
@@ -225,7 +226,7 @@ class Puller:
         unsafe |= {*placed.again, *placed.held}
         for path in ready:
             del plan.place[path]  # done with: it waits for nothing any more
-        return await self._record(scope, placed, ready, result)
+        return await self._record(scope, placed, plan, ready, result)
 
     async def _trash_some(
         self,
@@ -248,7 +249,7 @@ class Puller:
         unsafe |= {*placed.again, *placed.held}
         for path in deletes:
             del plan.trash[path]
-        again = await self._record(scope, placed, {}, result)
+        again = await self._record(scope, placed, plan, {}, result)
         # What went may have been in the way of another name.
         return again or (bool(placed.gone) and PathState.NAME_COLLISION in plan.held.values())
 
@@ -317,17 +318,23 @@ class Puller:
         return await self._sync.threads.io(work)
 
     async def _record(
-        self, scope: Scope, placed: Placed, ready: dict[CachePath, Fetched], result: Pulled
+        self,
+        scope: Scope,
+        placed: Placed,
+        plan: Plan,
+        ready: dict[CachePath, Fetched],
+        result: Pulled,
     ) -> bool:
-        """Base, trash and intents in one transaction."""
+        """Base, trash and intents in one transaction; no base of a cache that was replaced."""
         now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
 
         def work(tx: Transaction) -> None:
-            rows.put_bases(tx, scope, bases_of(placed.files))
-            rows.drop_bases(tx, scope, placed.gone)
+            if self._bases.cache == plan.cache:
+                rows.put_bases(tx, scope, bases_of(placed.files))
+                rows.drop_bases(tx, scope, placed.gone)
+                local_ledger.leave_join(tx, (*placed.files, *placed.gone))
             for name, (path, sha256) in placed.trashed.items():
                 local_ledger.note_trash(tx, Trashed(name, path, sha256, now, boot_id))
-            local_ledger.leave_join(tx, (*placed.files, *placed.gone))
             local_ledger.clear_states(tx, (*placed.files, *placed.gone))
             done = [i.name for i in local_ledger.placements(tx) if i.path in placed_paths]
             local_ledger.end_placements(tx, done)

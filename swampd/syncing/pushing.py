@@ -123,7 +123,7 @@ class Pusher:
                 (noting.surveyed(tx, scope), plans.skipped_in(tx, scope)),
             )
         )
-        tree, taken = self._sync.tree, self._sync.keys.prefix_bytes
+        tree, taken, cache = self._sync.tree, self._sync.keys.prefix_bytes, self._bases.cache
         seen = await self._sync.threads.cpu(
             lambda: survey(tree, scope, children, bases, prefix_bytes=taken)
         )
@@ -140,7 +140,8 @@ class Pusher:
             def renew(tx: Transaction) -> None:
                 rows.put_bases(tx, scope, bases_of(touched))
 
-            await self._bases.change(renew)
+            await self._bases.change(renew, seen_in=cache)
+        seen.cache = cache
         return seen
 
     async def _plan(self, scope: Scope, seen: Survey) -> Plan:
@@ -153,6 +154,7 @@ class Pusher:
             looks = {p: look for p, look in changed.items() if not heads.masked(p, children)}
             plan = plans.make_plan(tx, scope, looks)
             plan.note_unseen(seen.listed, children)
+            plan.cache = seen.cache
             plan.generation = generation_of(tx)
             plan.committing = ledger.is_committing(tx, scope)
             plan.collided = noting.collided(tx, scope)
@@ -180,7 +182,7 @@ class Pusher:
                 lambda tx: noting.note_push(tx, scope, plan.conflicts, plan.held), durable=False
             )
         if plan.moves_base:
-            await self._bases.change(lambda tx: apply_agreed(tx, scope, plan))
+            await self._bases.change(lambda tx: apply_agreed(tx, scope, plan), seen_in=plan.cache)
 
     # --- under a lease ------------------------------------------------------------------------
 
@@ -212,9 +214,9 @@ class Pusher:
             if not records:
                 return result
             await self._still_ours(scope, records)
-            outcome = await patience.through(  # what raises has not sent its commit
-                partial(commit, sync, self._bases, lease, known, records, uploaded.files)
-            )
+            send = partial(commit, sync, self._bases, lease, known, records, uploaded.files)
+            # What raises has not sent its commit.
+            outcome = await patience.through(partial(send, plan.cache))
             if isinstance(outcome, Committed):
                 result.kind = PushKind.COMMITTED
                 result.seq = outcome.known.head.seq

@@ -58,6 +58,8 @@ class Survey:
     """Names that are not synced, each with the state that says why."""
     skipped: int = 0
     """Names of section 1's never-synced list."""
+    cache: int = 0
+    """The cache that was surveyed (`Bases.cache`)."""
 
 
 def survey(

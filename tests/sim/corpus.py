@@ -36,6 +36,7 @@ CORPUS = (
     11308,
     70158,
     10049,
+    303516,
 )
 """What they found, in the order of the hunt: gates of the own owner freed, decisions on a content
 that nobody was shown, conflict copies lost in a power cut, entries of a declared child pushed by
@@ -44,7 +45,8 @@ vanished under a pull, a marker written over in an emptied cache, a commit of th
 after the cache was replaced; dead holders below a gate waited out one after the other, a lingering
 lease that was kept while its owner waited for a gate, a lease of the life before released without
 a word of its requests, an answer `missing` taken for a head that is gone, though it was older than
-the head, a declared scope that nobody gave a head."""
+the head, a declared scope that nobody gave a head, a plan that outlived the cache
+that it was made in."""
 
 AIMED = {
     "breakers": (40012,),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from swampd import reporting
+from swampd import reporting, upkeep
 from swampd.domain import codec, leases, levels
 from swampd.domain.codec import DecodedHead
 from swampd.domain.heads import HeadKind
@@ -18,12 +18,13 @@ from swampd.locking.holds import Owner
 from swampd.syncing.conflicts import Side
 from swampd.syncing.local_ledger import conflicts
 from swampd.workspace import Asker
-from tests.sim.checks import fail
+from tests.sim.checks import fail, payload
 from tests.sim.store import Faults
 from tests.sim.users import User
 from tests.sim.workloads import SCOPES, TTLS_MS
 
 if TYPE_CHECKING:
+    from tests.sim import checks
     from tests.sim.findings import Findings
     from tests.sim.store import Mutation
     from tests.sim.users import History
@@ -43,9 +44,11 @@ PATIENCE_S: Final = leases.patience_s(max(TTLS_MS)) + 3 * leases.LONGEST_POLL_S
 """L11: by then, and what the requests take, some waiter has acquired; a gate waits twice."""
 
 
-async def come_to_rest(world: World, history: History, findings: Findings) -> None:
+async def come_to_rest(
+    world: World, history: History, findings: Findings, log: checks.Log | None = None
+) -> None:
     """Faults stop; late requests land; everybody pulls, decides, pushes and settles until nothing
-    changes any more."""
+    changes any more.  With a log the store is swept then."""
     world.network.faults = Faults()
     world.foreign.tidy(world)
     history.bereft.clear()  # their holds are given back
@@ -68,6 +71,8 @@ async def come_to_rest(world: World, history: History, findings: Findings) -> No
     for node in world.nodes:
         await _do_nothing(node)
         await _show(node)
+    if log is not None:
+        await _sweep(world, history, log)
     for node in world.nodes:
         _life(node).workspace.stop()
     await asyncio.sleep(30)
@@ -218,6 +223,27 @@ async def _do_nothing(node: Node) -> None:
     for mutation in node.world.network.log[written:]:
         if not _settles(node.world, mutation):
             fail("S11", f"{node.name} did nothing, and {mutation.operation} of {mutation.key}")
+
+
+async def _sweep(world: World, history: History, log: checks.Log) -> None:
+    """`compact` leaves nothing that no head names, and done again it changes nothing, settling
+    aside (S11).  What it leaves as it is, is in doubt: a horizon after that was first seen the
+    next one sweeps it too."""
+    asker = Asker(Owner("sweeper"), wait_s=600.0)
+    for _ in range(2):
+        done = await upkeep.compact(_life(world.nodes[0]).workspace, asker)
+        history.note_compacted(done)
+        await asyncio.sleep(leases.HORIZON_S * 1.1)
+    before = len(world.network.log)
+    again = await upkeep.compact(_life(world.nodes[-1]).workspace, asker)
+    log.update()
+    payload.check_swept(world, log)
+    news = world.network.log[before:]
+    writes = [m for m in news if not _settles(world, m) or m.operation.startswith("delete")]
+    counts = {name: number for name, number in again.counts().items() if name != "foreign"}
+    if again.left or writes or any(counts.values()):
+        what = [(mutation.operation, mutation.key) for mutation in writes]
+        fail("S11", f"compact again: {counts}, left {again.left}, {what}")
 
 
 async def _show(node: Node) -> None:

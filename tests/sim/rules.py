@@ -33,6 +33,7 @@ from swampd.locking.cas import Landed
 from swampd.syncing import (
     bases,
     committing,
+    compacting,
     conflicts,
     fetching,
     ledger,
@@ -384,6 +385,13 @@ def _done(test: Callable[[Any, Any, Any, Any], object]) -> Call:
     )
 
 
+def _swept(what: str) -> Call:
+    """`compact` deleted some of these."""
+    return Call(
+        compacting.Compactor, "run", lambda made: made.result and made.result.counts()[what]
+    )
+
+
 def _mirrored(test: Callable[[Entry, Any], object]) -> Call:
     """A PUT of the mirror: its entry, and the token that it expects."""
     return Call(mirroring.Mirror, "_send", lambda made: test(made.args[2], made.args[4]))
@@ -463,6 +471,14 @@ PLAIN: Final = (
         ),
     ),
     Rule("4.4", "settle", _is(HeadKind.SETTLE)),
+    Rule("4", "compact: orphan swept", _swept("orphans")),
+    Rule("4", "compact: staged copy deleted", _swept("staged")),
+    Rule("4", "compact: manifest deleted", _swept("manifests")),
+    Rule(
+        "4",
+        "compact: left, in doubt",
+        Call(compacting.Compactor, "_not_now", lambda made: made.result == compacting.IN_DOUBT),
+    ),
     Rule(
         "4.4",
         "settled with a commit by the way",

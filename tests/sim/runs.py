@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 UNREADABLE = ("", "data", "data/x", "data/x/1", "out", "out/deep", "data/top", "root.txt")
 FULL_DIRECTORIES = 0.5
+LATE_DEATHS = 4
+"""So much more often a daemon dies when it has sent a head that lands late."""
 RENAMES = ("exchange", "rename_new", "move_away")
 
 
@@ -132,7 +134,7 @@ async def _main(
         _hook(node, history, load, watch, findings)
         node.start()
     await _busy(world, load, size, history, findings, log)
-    await come_to_rest(world, history, findings)
+    await come_to_rest(world, history, findings, log if "compact" in load.acts else None)
     if world.broken:
         raise world.broken[0]
     for watch in watches:
@@ -168,7 +170,14 @@ def _hook(
         if operation in RENAMES and load.full_in_batch:
             _fill_in_batch(node, history, load)
 
+    def at_head(*, sent: bool) -> None:
+        if world.busy and world.deaths.random() < load.die_at_head * (LATE_DEATHS if sent else 1):
+            user.regret()
+            _die(node, history, load)
+
     node.tree.before_step = hook
+    if load.die_at_head:
+        node.at_head = at_head
 
 
 def _crash(node: Node, history: History, *, power: bool) -> None:

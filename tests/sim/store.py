@@ -225,7 +225,7 @@ class SimStore:
         net, life, loop = self._net, self._life, self._loop
         net.requests += 1
         life.check()
-        await self._be_denied(what, key)
+        await self._before(what, key)
         sent_at, sent_local = loop.now, life.clock.now()
         if body is not None and "/locks/" in key:
             net.first_sent.setdefault(body, sent_local)
@@ -268,6 +268,7 @@ class SimStore:
 
         self._land(key, travel, apply, lurks=late and faults.lurks)
         if late:
+            self._after_late(key)
             return await self._no_answer("late")
         lost_reply = net.rng.random() < faults.lost_reply or self._sleeps_at(key)
         outcome = await life.wait(answer)
@@ -302,7 +303,15 @@ class SimStore:
             if node != self._life.node.name:
                 self._loop.call_later(self._net.rng.uniform(0.02, 0.3), land)
 
-    async def _be_denied(self, what: str, key: RemoteKey) -> None:
+    def _after_late(self, key: RemoteKey) -> None:
+        """What befalls the sender of a request that will land late."""
+        if "/heads/" in key:
+            self._life.node.at_head(sent=True)
+
+    async def _before(self, what: str, key: RemoteKey) -> None:
+        """What befalls a request before it is sent."""
+        if "/heads/" in key:
+            self._life.node.at_head(sent=False)
         if self._net.denies_plain and what != "create" and not key.startswith("_control/"):
             await self._life.delay(self._travel())
             raise StoreDenied(f"{what} is denied", "give the right")

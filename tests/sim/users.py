@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from swampd import upkeep
 from swampd.domain import scopes
 from swampd.domain.values import Scope
 from swampd.errors import SwampdError
@@ -24,8 +25,8 @@ from tests.sim.workloads import NORMAL, SCOPES
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
-    from swampd.domain.values import Nonce
     from swampd.locking.lease import Lease, Loss
+    from swampd.syncing.unnamed import Compacted
     from tests.sim.workloads import Workload
     from tests.sim.world import Life, Node
 
@@ -138,14 +139,11 @@ class History:
         mine = (grant for grant in self.grants if grant.life is node.life)
         self.bereft += [grant for grant in mine if not grant.ended and grant.hold.lost is None]
 
-    def held_before(self, node: Node) -> set[Nonce]:
-        """The acquisitions that users of this machine had beside each other in the lives before."""
-        return {
-            lease.nonce
-            for grant in self.grants
-            if grant.life.node is node and grant.life is not node.life
-            for lease in grant.leases.values()
-        }
+    def note_compacted(self, done: Compacted) -> None:
+        """Count what was swept."""
+        for name in [name for name, number in done.counts().items() if number]:
+            self.count(f"compact {name}")
+        self.count("compact left" if done.left else "compact")
 
     def count(self, what: str) -> None:
         """How often something was reached."""
@@ -198,6 +196,16 @@ class User:
             self.history.count("edit_refused")
         self.history.left[self.node.name, path] = tree.files().get(path)
 
+    def regret(self) -> None:
+        """Delete what is being made now."""
+        path, tree = self._path(), self.node.tree
+        old = tree.files().get(path)
+        if old is not None and tree.is_in_place:
+            self.history.touch(self.node, path)
+            tree.delete(path)
+            self.history.superseded.add(old)
+            self.history.left[self.node.name, path] = None
+
     def _write(self, path: str, old: bytes | None) -> None:
         rng, tree = self.world.rng, self.node.tree
         self._serial += 1
@@ -246,6 +254,7 @@ class User:
             "break_lock": self.break_one,
             "resolve": self.resolve_some,
             "settle": self.settle_one,
+            "compact": self.compact,
         }
         try:
             await acts[chosen](life)
@@ -255,6 +264,11 @@ class User:
     async def settle_one(self, life: Life) -> None:
         """Settle now, as the daemon does by itself after a while."""
         await life.workspace.desks.settle(Scope(self.world.rng.choice(SCOPES[:5])))
+
+    async def compact(self, life: Life) -> None:
+        """Sweep the store, whoever else is at work."""
+        asker = Asker(self.owner, wait_s=self.world.rng.choice((0.0, 20.0, 60.0)))
+        self.history.note_compacted(await upkeep.compact(life.workspace, asker))
 
     async def push(self, life: Life, scope: str | None = None, token: str | None = None) -> Outcome:
         """Push one scope or all, and note what was acknowledged."""

@@ -80,6 +80,9 @@ class Workload:
     """The same just before a rename, at the very path that is renamed."""
     die_in_batch: float = 0.02
     """The daemon dies just before a rename in the cache, the rest of its batch undone."""
+    die_at_head: float = 0.0
+    """The daemon dies just before it sends a head, more often when it has sent one that lands late,
+    and its user thinks better of what was new."""
     full_in_batch: float = 0.0
     """The disk is full from just before a rename in the cache, for some seconds."""
     new_every_s: float = 0.0
@@ -428,6 +431,26 @@ STANDSTILLS: Final = Workload(
 )
 """Machines stand still, again and again, while they hold locks that others want."""
 
+COMPACTS: Final = Workload(
+    name="compacts",
+    acts={"push": 0.45, "pull": 0.1, "lock": 0.1, "compact": 0.2, "settle": 0.15},
+    troubles={"crash": 0.85, "pause": 0.15},
+    die_at_head=0.2,
+    power=0.1,
+    down_s=(0.1, 1.0, 10.0),
+    trouble_every_s=10.0,
+    faults=Faults(
+        lost_reply=0.02, late=0.05, cut_at_head=0.15, cut_s=(2.0, 20.0), late_s=300.0, lurks=True
+    ),
+    sizes=Sizes(inline=20),
+    limits=((heads, "DELTA_LIMIT", 600),),
+    paths=(*PATHS, *MANY),
+    new_every_s=3.0,
+    act_every_s=2.0,
+    busy_s=200.0,
+)
+"""People sweep the store while others push, die, and commit late."""
+
 LOADS: Final = (
     NORMAL,
     BREAKERS,
@@ -458,4 +481,5 @@ LOADS: Final = (
     MISFORTUNES,
     FULL_DELTAS,
     STANDSTILLS,
+    COMPACTS,
 )

@@ -204,6 +204,8 @@ class Node:
         self.life: Life | None = None
         self.make_ports = sim_ports
         """What its daemons are given for ports."""
+        self.at_head: Callable[..., None] = lambda **_: None
+        """Called just before a head is sent from here, and after one that will be late was."""
 
     def pause(self, seconds: float) -> None:
         """Stand still for a while, as in suspend."""

@@ -14,6 +14,7 @@ from swampd.domain.states import ConflictKind, Halt, PathState
 from swampd.domain.values import CachePath, Scope, Sha256
 from swampd.errors import BadRequest, LowSpace, OutcomeUnknown, StoreDenied, StoreUnavailable
 from swampd.indexing import ledger as heads_ledger
+from swampd.indexing import rows
 from swampd.ports import FileRead, ReadProblem
 from swampd.syncing import local_ledger, rolling
 from swampd.syncing.conflicts import ConflictKeeper, Side
@@ -470,5 +471,42 @@ def test_a_decision_that_the_disk_does_not_let_be_carried_out_leaves_the_conflic
             monkeypatch.undo()
             await b.workspace.desks.resolver.resolve(F, side)
             assert not await conflicts_of(b)
+
+    asyncio.run(main())
+
+
+# --- a cache that is replaced while somebody works ------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["pull", "push"])
+def test_what_was_seen_in_a_cache_says_nothing_of_the_one_that_replaced_it(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
+            b.write(F, b"the head's")
+            await b.push("d")
+            a.write(F, b"the head's")
+            bases, worker = a.workspace.desks.bases, getattr(a.workspace.desks, f"_{command}er")
+            real = worker._plan
+
+            async def plan(*args: Any) -> Any:
+                """Planned in one cache, carried out in another."""
+                made = await real(*args)
+                monkeypatch.undo()
+                a.write(F, b"of the other cache")
+                (a.cache / ".swampd/cache-id").unlink()
+                assert not await bases.check()
+                return made
+
+            await a.pull("d")
+            await a.workspace.ports.journal.write(rows.drop_all_bases)
+            await a.workspace.ports.journal.write(
+                lambda tx: rows.note_applied_or_not(tx, Scope("d"), {F: rows.remote(tx, F)})
+            )
+            monkeypatch.setattr(worker, "_plan", plan)
+            await getattr(a, command)("d")
+            assert (a.cache / F).read_bytes() == b"of the other cache"
+            assert [c.path for c in await conflicts_of(a)] == [F]
 
     asyncio.run(main())

@@ -22,7 +22,9 @@ __all__ = ["Log", "TreeWatch", "Violation", "check_all", "check_now", "digest", 
 def check_now(world: World, log: Log, history: History) -> None:
     """What holds at every instant: asked after each request that reached the store."""
     leases.check_holders(world)
+    deleted = len(log.gone)
     changed = log.update()
+    payload.check_named(log, deleted)
     payload.check_changed(world, log, changed)
     payload.check_true(world, changed)
     leases.check_deadlines(world, log)

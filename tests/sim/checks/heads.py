@@ -67,9 +67,16 @@ def _check_tombstones(log: Log, scope: Scope, previous: Head, head: Head) -> Non
 
 def check_news(log: Log, history: History) -> None:
     """S3, S4: a machine commits or deletes a path only because its users did something there; what
-    merely lies in a cache, or is missing from it, is no news."""
+    merely lies in a cache, or is missing from it, is no news.  The tombstone of an orphan that is
+    swept is: it buries nothing that a head has."""
     sent: dict[tuple[str, CachePath], list[float]] = {}
-    for mutation, path, _ in _news(log):
+    latest: dict[CachePath, Record] = {}
+    for mutation, path, record in _news(log):
+        old, latest[path] = latest.get(path), record
+        if isinstance(record, Tombstone) and record.sha256 is None:
+            if isinstance(old, Entry):
+                fail("S4", f"{mutation.node} sweeps {path}, of which a head has {old.sha256}")
+            continue
         before = sent.setdefault((mutation.node, path), [])
         # What a push sends it has seen after the commit before the last one was sent.
         since = before[-2] if len(before) > 1 else float("-inf")

@@ -38,6 +38,8 @@ class Log:
         self.heads: dict[Scope, list[tuple[Mutation, Head]]] = {}
         self.manifests: dict[Wid, dict[CachePath, Record]] = {}
         self.payload: list[Plain] = []
+        self.gone: set[Wid] = set()
+        """Manifests and staged copies that were deleted."""
         self.new_heads: list[tuple[Mutation, Head]] = []
         """Those that the last `update` read."""
         self.until: dict[Nonce, float] = {}
@@ -100,10 +102,26 @@ class Log:
         keys = self._world.keys
         if not is_wid(wid) or key not in (keys.manifest(wid), keys.staged(wid), keys.probe(wid)):
             fail("S9", f"{mutation.operation} of {key}, which is no known kind of key")
+        if mutation.operation.startswith("delete"):
+            self.gone.add(wid)
         if key == keys.manifest(wid) and mutation.body is not None:
             manifest = codec.decode_manifest(mutation.body, scopes.ALL)
             if isinstance(manifest, Manifest):
                 self.manifests[wid] = manifest.entries
+
+    def named(self, *, long_since: bool = False) -> set[Wid]:
+        """The manifests and staged copies that are named now; `long_since`: what moved to a child
+        whose head has been made since too, as long as its parent says so."""
+        latest = [history[-1][1] for history in self.heads.values()]
+        children = [child for head in latest for child in head.children.items()]
+        wids = {ref.wid for head in latest for ref in head.manifests}
+        wids |= {
+            Wid(state.pending)
+            for child, state in children
+            if isinstance(state.pending, str) and (long_since or self.now(child) is None)
+        }
+        redos = (entry.redo for entry in self.entries().values())
+        return wids | {redo.staged for redo in redos if redo is not None and redo.staged}
 
     # --- what the heads say ---------------------------------------------------------------------
 

@@ -49,6 +49,26 @@ def check_uploads(world: World) -> None:
             fail("S6", f"{upload.name} of {upload.key} is neither completed nor aborted")
 
 
+def check_named(log: Log, before: int) -> None:
+    """S7: nothing that a head names is deleted, and no head that names what is deleted lands;
+    `before`: so much was deleted when this was asked last."""
+    if log.gone and (log.new_heads or len(log.gone) > before):
+        for wid in log.gone & log.named():
+            fail("S7", f"{wid} is deleted, and a head names it")
+
+
+def check_swept(world: World, log: Log) -> None:
+    """S1: after `compact` there is nothing left that no head names and a daemon made."""
+    keys, objects = world.keys, world.network.objects
+    named = log.named(long_since=True)
+    parts = {keys.manifest(wid) for wid in named} | {keys.staged(wid) for wid in named}
+    plain = {keys.payload(path) for path in log.entries()}
+    for row in objects.list(RemoteKey("")).rows:
+        area = row.key.startswith((keys.heads, keys.locks, keys.layout))
+        if not area and row.key not in parts | plain:
+            fail("S1", f"{row.key} is left by compact, and no head names it")
+
+
 def check_readable(world: World, log: Log) -> None:
     """S7: each entry's content can be read, redo or plain, as the store is now."""
     for path, entry in log.entries().items():

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.sim.mutants import gates, harsh, heads, lease, local, payload
+from tests.sim.mutants import gates, harsh, heads, lease, local, payload, sweeping
 from tests.sim.workloads import (
     BAD_DISK,
     BREAKERS,
+    COMPACTS,
     DEATHS,
     FOREIGN,
     FULL_DELTAS,
@@ -110,6 +111,9 @@ MUTANTS = (
     Mutant(payload.intents_closed_by_hope, 40, LATE),
     Mutant(payload.fresh_after_tombstone, 40, LATE),
     Mutant(payload.missing_is_a_delete, 40, FOREIGN),
+    Mutant(sweeping.swept_without_claim, 60, COMPACTS),
+    Mutant(sweeping.swept_without_tombstone, 60, COMPACTS),
+    Mutant(sweeping.staged_copies_kept, 10, COMPACTS),
     # Caches.
     Mutant(local.delete_by_absence, 40),
     Mutant(local.restored_cache_is_ours, 40, RESTORES),

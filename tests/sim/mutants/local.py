@@ -43,8 +43,10 @@ def base_of_what_is_there_now() -> Any:
     """After a commit base has the stamps that the files have then, whatever was sent."""
     real = committing.commit
 
-    async def commit(sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any) -> Any:
-        done = await real(sync, b, lease, known, records, files)
+    async def commit(
+        sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any, seen_in: Any
+    ) -> Any:
+        done = await real(sync, b, lease, known, records, files, seen_in)
 
         def agree(tx: Any) -> None:
             for path, file in files.items():
@@ -95,13 +97,15 @@ def base_before_commit() -> Any:
     """Base moves when the upload is done, not when the commit is."""
     real = committing.commit
 
-    async def early(sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any) -> Any:
+    async def early(
+        sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any, seen_in: Any
+    ) -> Any:
         def agree(tx: Any) -> None:
             for path, file in files.items():
                 rows.put_base(tx, lease.scope, path, file.as_base)
 
         await b.change(agree)
-        return await real(sync, b, lease, known, records, files)
+        return await real(sync, b, lease, known, records, files, seen_in)
 
     return patched((pushing, "commit", early))
 

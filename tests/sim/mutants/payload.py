@@ -99,7 +99,9 @@ def mirror_before_commit() -> Any:
     """Plain keys are brought up before the head says so."""
     real = committing.commit
 
-    async def early(sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any) -> Any:
+    async def early(
+        sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any, seen_in: Any
+    ) -> Any:
         plain = requests.PlainKeys(sync, lease)
         for path, record in records.items():
             if isinstance(record, Entry) and record.redo and record.redo.inline is not None:
@@ -107,7 +109,7 @@ def mirror_before_commit() -> Any:
                 if there is not None and there.mark is not None:
                     mark = plain.mark(record)
                     await plain.replace(path, record.redo.inline, mark, there.token)
-        return await real(sync, b, lease, known, records, files)
+        return await real(sync, b, lease, known, records, files, seen_in)
 
     return patched((pushing, "commit", early))
 
@@ -116,11 +118,13 @@ def tombstone_without_head() -> Any:
     """A plain key is deleted before the head says that it is gone."""
     real = committing.commit
 
-    async def early(sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any) -> Any:
+    async def early(
+        sync: Any, b: Any, lease: Any, known: Any, records: Any, files: Any, seen_in: Any
+    ) -> Any:
         for path, record in records.items():
             if not hasattr(record, "content"):
                 await sync.store.delete(sync.keys.payload(path))
-        return await real(sync, b, lease, known, records, files)
+        return await real(sync, b, lease, known, records, files, seen_in)
 
     return patched((pushing, "commit", early))
 
