@@ -14,12 +14,12 @@ import msgspec
 
 from swampd.domain import heads, scopes
 from swampd.domain.heads import Child, Head, HeadKind
-from swampd.errors import StoreUnavailable
+from swampd.errors import StoreUnavailable, SwampdError
 from swampd.indexing import ledger, rows
 from swampd.indexing.manifests import Folded
 from swampd.indexing.reading import put_pending
 from swampd.locking import ledger as locks
-from swampd.locking.cas import Landed, Refused
+from swampd.locking.cas import Landed, NotSent, Refused
 
 if TYPE_CHECKING:
     from swampd.domain.heads import ManifestRef
@@ -90,11 +90,19 @@ async def _send(
     """
     nonce, before = lease.nonce, lease.left_unanswered
     await journal.write(lambda tx: locks.note_declare(tx, nonce, open_=True), durable=False)
-    lease.left_unanswered = True
-    fate = await writer.write(lease, head, token)
-    if isinstance(fate, Landed | Refused) and not before:
-        await journal.write(lambda tx: locks.note_declare(tx, nonce, open_=False), durable=False)
-        lease.left_unanswered = False
+    lease.left_unanswered, answered = True, False
+    try:
+        fate = await writer.write(lease, head, token)
+        answered = isinstance(fate, Landed | Refused | NotSent)
+    except SwampdError:  # nothing of it can land
+        answered = True
+        raise
+    finally:
+        if answered and not before:
+            lease.left_unanswered = False
+            await journal.write(
+                lambda tx: locks.note_declare(tx, nonce, open_=False), durable=False
+            )
     return fate
 
 

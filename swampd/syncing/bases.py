@@ -133,6 +133,14 @@ class Bases:
         """Raised with each change of base: a survey made under another one is stale."""
         return await self._sync.journal.read(generation_of)
 
+    async def is_ours(self) -> bool:
+        """Does the marker fit, or was there never one?  Nothing follows from it yet."""
+        here = await self._sync.threads.io(self._look_at_cache)
+        generation = await self.generation()
+        if here is None or here.marker is None:
+            return here is not None and generation == 0
+        return self._fits(here.marker, generation)
+
     async def check(self) -> bool:
         """Does the marker fit?  If not, join mode begins.  Asked before every plan, and again
         after a survey: what is missing counts only if the cache was ours all along (S4).

@@ -71,8 +71,9 @@ class ConflictKeeper:
             return
         if known is not None and known.kind is ConflictKind.KEPT_BYTES:
             return
-        copy = None
+        copy = sha256 = None
         if isinstance(record, Entry):
+            sha256 = record.sha256
             try:
                 fetched = await fetch(self._sync, {path: record})
             except StoreUnavailable:
@@ -81,7 +82,8 @@ class ConflictKeeper:
             if ready is None:
                 return
             copy = await self._sync.threads.io(lambda: self._to_conflicts(ready.name, path))
-        conflict = Conflict(path, scope, kind, record, copy, self._sync.clock.wall_ms())
+        wall_ms = self._sync.clock.wall_ms()
+        conflict = Conflict(path, scope, kind, record, copy, wall_ms, sha256)
         await self._sync.journal.write(lambda tx: local_ledger.open_conflict(tx, conflict))
         log.warning("conflict", path=path, kind=kind.value)
         await drop_copies(self._sync)
@@ -100,19 +102,24 @@ class ConflictKeeper:
         Where the path is in conflict already, they are listed under a name of their own beside it,
         so that neither copy is forgotten.
         """
-        await self._sync.threads.io(self._sync.tree.sync)
+        read = await self._sync.threads.io(lambda: self._read_kept(copy))
+        sha256 = read.sha256 if isinstance(read, FileRead) else None
         wall_ms = self._sync.clock.wall_ms()
         kind = ConflictKind.KEPT_BYTES
 
         def work(tx: Transaction) -> Conflict:
             of = scope if scope is not None else scope_of(tx, path)
             name = _free_name(tx, path, wall_ms)
-            conflict = Conflict(name, of, kind, None, copy, wall_ms)
+            conflict = Conflict(name, of, kind, None, copy, wall_ms, sha256)
             local_ledger.open_conflict(tx, conflict)
             return conflict
 
         saved = await self._sync.journal.write(work)
         log.warning("conflict", path=saved.path, kind=kind.value, of=path)
+
+    def _read_kept(self, copy: str) -> FileRead | ReadProblem:
+        self._sync.tree.sync()
+        return self._sync.tree.read(CachePath(copy), keep=False)
 
 
 def _free_name(tx: Transaction, path: CachePath, wall_ms: int) -> CachePath:

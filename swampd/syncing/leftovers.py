@@ -19,12 +19,12 @@ from swampd.domain.entries import Entry
 from swampd.domain.paths import PathProblem, parse_cache_path
 from swampd.domain.values import CachePath
 from swampd.indexing import rows
-from swampd.ports import FileRead, Kind, Seen
+from swampd.ports import FileRead, Kind, ReadProblem, Seen
 from swampd.syncing import local_ledger
 from swampd.syncing.local_ledger import Trashed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from swampd.domain.values import Sha256
     from swampd.ports import Transaction
@@ -66,15 +66,34 @@ async def drop_copies(sync: Sync) -> None:
     async with sync.copies:
         places = await sync.journal.read(local_ledger.dropped_copies)
         if places:
-            await sync.threads.io(lambda: _drop(sync, places))
-            await sync.journal.write(lambda tx: local_ledger.note_gone(tx, places))
+            gone = await sync.threads.io(lambda: _drop(sync, places))
+            await sync.journal.write(lambda tx: local_ledger.note_gone(tx, gone))
 
 
-def _drop(sync: Sync, places: Iterable[str]) -> None:
-    for place in places:
-        sync.tree.drop_conflict(place)
+def _drop(sync: Sync, places: Mapping[str, Sha256 | None]) -> list[str]:
+    """Those that are gone.  One that cannot go now is tried again, and fails nobody else."""
+    gone = []
+    for place, sha256 in places.items():
+        try:
+            if _is_still(sync, place, sha256):
+                sync.tree.drop_conflict(place)
+            gone.append(place)
+        except OSError as error:
+            log.info("copy_not_dropped", place=place, detail=str(error))
     # The journal forgets them for good: a power cut must not bring them back.
     sync.tree.sync()
+    return gone
+
+
+def _is_still(sync: Sync, place: str, sha256: Sha256 | None) -> bool:
+    """Is this the copy that is to go?  When it was gone already its name may have been taken by
+    bytes that somebody has to see (S2)."""
+    read = sync.tree.read(CachePath(place), keep=False)
+    if isinstance(read, FileRead):
+        return sha256 is None or read.sha256 == sha256
+    if read in (ReadProblem.GONE, ReadProblem.NOT_A_FILE):
+        return False
+    raise OSError(f"it is {read.value}")
 
 
 async def list_copies(sync: Sync, conflicts: ConflictKeeper) -> None:

@@ -166,6 +166,8 @@ class Conflict:
     record: Record | None
     copy: str | None
     wall_ms: int
+    sha256: Sha256 | None = None
+    """Of the copy; None where it could not be read."""
 
 
 def save_conflict(tx: Transaction, conflict: Conflict) -> None:
@@ -174,7 +176,8 @@ def save_conflict(tx: Transaction, conflict: Conflict) -> None:
     tx.execute("DELETE FROM dropped_copy WHERE place = ?", (conflict.copy,))
     raw = encode_record(conflict.record) if conflict.record is not None else None
     tx.execute(
-        "INSERT INTO conflict VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conflict (path, scope, kind, record, copy, wall_ms, sha256)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             conflict.path,
             conflict.scope,
@@ -182,6 +185,7 @@ def save_conflict(tx: Transaction, conflict: Conflict) -> None:
             raw,
             conflict.copy,
             conflict.wall_ms,
+            conflict.sha256,
         ),
     )
 
@@ -204,7 +208,7 @@ def conflicts(tx: Transaction, scope: Scope | None = None) -> list[Conflict]:
 
 def _conflicts(tx: Transaction, where: str, value: str | None) -> list[Conflict]:
     rows = tx.execute(
-        f"SELECT path, scope, kind, record, copy, wall_ms FROM conflict WHERE {where}"  # noqa: S608
+        f"SELECT path, scope, kind, record, copy, wall_ms, sha256 FROM conflict WHERE {where}"  # noqa: S608
         " ORDER BY path",
         (value,),
     )
@@ -216,8 +220,9 @@ def _conflicts(tx: Transaction, where: str, value: str | None) -> list[Conflict]
             decode_record(raw) if raw is not None else None,
             copy,
             wall_ms,
+            Sha256(sha256) if sha256 is not None else None,
         )
-        for path, scope, kind, raw, copy, wall_ms in rows
+        for path, scope, kind, raw, copy, wall_ms, sha256 in rows
     ]
 
 
@@ -248,15 +253,15 @@ def _end_conflict(tx: Transaction, path: CachePath) -> None:
     """Its copy is to go, and is known until it is gone."""
     tx.execute(
         "INSERT OR IGNORE INTO dropped_copy"
-        " SELECT copy FROM conflict WHERE path = ? AND copy IS NOT NULL",
+        " SELECT copy, sha256 FROM conflict WHERE path = ? AND copy IS NOT NULL",
         (path,),
     )
     tx.execute("DELETE FROM conflict WHERE path = ?", (path,))
 
 
-def dropped_copies(tx: Transaction) -> list[str]:
-    """Conflict copies that are to go."""
-    return [place for (place,) in tx.execute("SELECT place FROM dropped_copy ORDER BY place")]
+def dropped_copies(tx: Transaction) -> dict[str, Sha256 | None]:
+    """Conflict copies that are to go, with their digests where those are known."""
+    return dict(tx.execute("SELECT place, sha256 FROM dropped_copy ORDER BY place"))
 
 
 def note_gone(tx: Transaction, places: Iterable[str]) -> None:
@@ -273,8 +278,11 @@ def begin_join(tx: Transaction, local: Iterable[CachePath]) -> None:
     """The marker did not fit: these local paths join one by one; no scope is claimed for it yet."""
     tx.execute("DELETE FROM joining")
     tx.execute("DELETE FROM join_claimed")
+    # Kept bytes that are not seen may be on a disk that is away: nothing says that they are to go.
     tx.execute(
-        "INSERT OR IGNORE INTO dropped_copy SELECT copy FROM conflict WHERE copy IS NOT NULL"
+        "INSERT OR IGNORE INTO dropped_copy SELECT copy, sha256 FROM conflict"
+        " WHERE copy IS NOT NULL AND kind != ?",
+        (ConflictKind.KEPT_BYTES.value,),
     )
     tx.execute("DELETE FROM conflict")
     tx.execute("DELETE FROM path_state")

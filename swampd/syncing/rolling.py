@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from swampd.domain.planning import Absent
 from swampd.indexing import rows
 from swampd.ports import FileRead, Kind, ReadProblem
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from swampd.syncing.context import Sync
     from swampd.syncing.local_ledger import Placement
 
+log = structlog.get_logger()
+
 
 async def roll_forward(sync: Sync, bases: Bases, conflicts: ConflictKeeper) -> None:
     """Finish what is left of placements, clear `tmp/`, and list what no journal speaks of.
@@ -32,7 +36,13 @@ async def roll_forward(sync: Sync, bases: Bases, conflicts: ConflictKeeper) -> N
     The fresh download: dropped, the path is planned again.  What was swapped out: to trash if it
     is what the plan saw, else kept as a conflict copy, never dropped; so is what cannot be read
     whole, as a file that is written to.
+
+    Nothing of it in a cache that the journal does not speak of: the right disk may be away, and
+    come back with what was left on it.
     """
+    if not await bases.is_ours():
+        log.info("not_rolled_forward")
+        return
     await drop_copies(sync)
     intents = await sync.journal.read(local_ledger.placements)
     for intent in intents:
