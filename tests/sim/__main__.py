@@ -1,7 +1,8 @@
 """`python -m tests.sim`: run seeds and mutants, on every core.
 
-python -m tests.sim --seeds 2000 --aimed 40 --require-rules --mutants --crash-points
+python -m tests.sim --seeds 600 --aimed 10 --mutants --crash-points
                                                 what `make sim` does
+python -m tests.sim --seeds 600 --first 17      the same seeds again
 python -m tests.sim --seed 17                   replay one seed, printing its trace
 python -m tests.sim --mutant size_only          one mutant
 python -m tests.sim --load late --seeds 50      another workload (see `workloads.py`)
@@ -19,6 +20,7 @@ an error when one was not.
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import sys
@@ -27,7 +29,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.sim import rules
+from tests.sim import rules, seeds
 from tests.sim.corpus import AIMED, CORPUS
 from tests.sim.crashes import command as crashes
 from tests.sim.hearing import silence
@@ -78,12 +80,12 @@ def _load(name: str) -> Workload:
     return next(load for load in LOADS if load.name == name)
 
 
-def run_seeds(seeds: Iterable[int], load: Workload = NORMAL) -> list[Result]:
+def run_seeds(chosen: Iterable[int], load: Workload = NORMAL) -> list[Result]:
     """Run these seeds on every core; the broken ones."""
     broken: list[Result] = []
     counts: Counter[str] = Counter()
     began, done = time.monotonic(), 0
-    asked = [(seed, load.name) for seed in seeds]
+    asked = [(seed, load.name) for seed in chosen]
     with multiprocessing.Pool(os.cpu_count(), initializer=silence) as pool:
         for result in pool.imap_unordered(run_seed, asked, chunksize=2):
             done += 1
@@ -100,13 +102,13 @@ def run_seeds(seeds: Iterable[int], load: Workload = NORMAL) -> list[Result]:
     return broken
 
 
-def run_aimed(seeds: range) -> bool:
+def run_aimed(chosen: range) -> bool:
     """Run these seeds, and the known ones, of each workload that aims."""
     broken = [
         result
         for load in LOADS
         if load is not NORMAL
-        for result in run_seeds((*AIMED.get(load.name, ()), *seeds), load)
+        for result in run_seeds((*AIMED.get(load.name, ()), *chosen), load)
     ]
     return not broken
 
@@ -169,11 +171,10 @@ def replay(seed: int, load: Workload) -> int:
     return 1 if first.violation else 0
 
 
-def main() -> int:
-    """The command line."""
+def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.sim")
     parser.add_argument("--seeds", type=int, default=0)
-    parser.add_argument("--first", type=int, default=FRESH_FROM)
+    parser.add_argument("--first", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--aimed", type=int, default=0)
     parser.add_argument("--load", default=NORMAL.name, choices=[load.name for load in LOADS])
@@ -185,7 +186,13 @@ def main() -> int:
     parser.add_argument("--share", type=int, default=0)
     parser.add_argument("--crash-point")
     parser.add_argument("--throughput", type=int, nargs="?", const=50)
-    asked = parser.parse_args()
+    parser.add_argument("--judge-rules", type=Path)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """The command line."""
+    asked = _asked()
     load = _load(asked.load)
     if asked.seed is not None:
         return replay(asked.seed, load)
@@ -193,14 +200,31 @@ def main() -> int:
         return crashes.replay(asked.crash_point)
     if asked.throughput:
         silence()
-        print(report(measure(range(asked.first, asked.first + asked.throughput))))
+        print(report(measure(range(FRESH_FROM, FRESH_FROM + asked.throughput))))
         return 0
+    if asked.judge_rules is not None:
+        return judge_rules(asked.judge_rules)
+    return run_asked(asked, load)
+
+
+def judge_rules(directory: Path) -> int:
+    """Was every rule exercised by the chunks that left their counts here?"""
+    for path in directory.iterdir():
+        REACHED.update(json.loads(path.read_text()))
+    return 0 if print_rules(require=True) else 1
+
+
+def run_asked(asked: argparse.Namespace, load: Workload) -> int:
+    """Run everything that was asked for."""
     fine = True
+    first = asked.first if asked.first is not None else seeds.base()
+    if asked.seeds or asked.aimed:
+        print(f"fresh seeds from {first} (--first {first} runs them again)", flush=True)
     if asked.seeds:
         corpus = CORPUS if load is NORMAL else ()
-        fine = not run_seeds((*corpus, *range(asked.first, asked.first + asked.seeds)), load)
+        fine = not run_seeds((*corpus, *range(first, first + asked.seeds)), load)
     if asked.aimed:
-        fine = run_aimed(range(asked.first, asked.first + asked.aimed)) and fine
+        fine = run_aimed(range(first, first + asked.aimed)) and fine
     if asked.seeds or asked.aimed:
         fine = print_rules(require=asked.require_rules) and fine
     chosen = [m for m in MUTANTS if asked.mutants or m.name == asked.mutant]

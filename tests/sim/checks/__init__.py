@@ -25,6 +25,7 @@ def check_now(world: World, log: Log, history: History) -> None:
     deleted = len(log.gone)
     changed = log.update()
     payload.check_named(log, deleted)
+    payload.check_committed(world, log)
     payload.check_changed(world, log, changed)
     payload.check_true(world, changed)
     leases.check_deadlines(world, log)

@@ -49,6 +49,16 @@ def check_uploads(world: World) -> None:
             fail("S6", f"{upload.name} of {upload.key} is neither completed nor aborted")
 
 
+def check_committed(world: World, log: Log) -> None:
+    """S7: what a new head says anew can be read from that moment on."""
+    for mutation, head in log.new_heads:
+        for path, record in head.delta.items():
+            said = isinstance(record, Entry) and log.record(path) == record
+            if said and isinstance(record, Entry) and not is_kept(world, path, record):
+                what = f"{mutation.node}.{mutation.life} wrote a head ({head.kind.value})"
+                fail("S7", f"{path} cannot be read when {what}")
+
+
 def check_named(log: Log, before: int) -> None:
     """S7: nothing that a head names is deleted, and no head that names what is deleted lands;
     `before`: so much was deleted when this was asked last."""

@@ -81,7 +81,7 @@ MUTANTS = (
     Mutant(gates.look_before_write, 40, GATES),
     Mutant(gates.declared_without_top, 20),
     Mutant(gates.broken_is_free, 20, BREAKERS),
-    Mutant(gates.broken_gate_is_free, 20, GATE_BREAKERS),
+    Mutant(gates.broken_gate_is_free, 100, GATE_BREAKERS),
     Mutant(gates.lingers_under_gate, 80, GATES),
     # Heads.
     Mutant(heads.commit_without_cas, 40),
@@ -111,8 +111,8 @@ MUTANTS = (
     Mutant(payload.intents_closed_by_hope, 40, LATE),
     Mutant(payload.fresh_after_tombstone, 40, LATE),
     Mutant(payload.missing_is_a_delete, 40, FOREIGN),
-    Mutant(sweeping.swept_without_claim, 60, COMPACTS),
-    Mutant(sweeping.swept_without_tombstone, 60, COMPACTS),
+    Mutant(sweeping.swept_without_claim, 100, COMPACTS),
+    Mutant(sweeping.swept_without_tombstone, 200, COMPACTS),
     Mutant(sweeping.staged_copies_kept, 10, COMPACTS),
     # Caches.
     Mutant(local.delete_by_absence, 40),
