@@ -8,33 +8,38 @@ from __future__ import annotations
 
 from enum import Enum
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
 from swampd.domain import scopes
 from swampd.domain.entries import Entry, Record
 from swampd.domain.paths import PathProblem, parse_cache_path
+from swampd.domain.planning import Opaque
 from swampd.domain.states import ConflictKind
-from swampd.domain.values import CachePath, Sha256
-from swampd.errors import BadRequest, StoreUnavailable
+from swampd.domain.values import CachePath, Content
+from swampd.errors import BadRequest, LowSpace, StoreUnavailable
 from swampd.indexing import rows
 from swampd.indexing.rows import Base
 from swampd.ports import FileRead, PlaceProblem, ReadProblem, SealedFile, Stamp
 from swampd.syncing import local_ledger
 from swampd.syncing.bases import CacheReplacedError
 from swampd.syncing.disk import working_in_the_cache
-from swampd.syncing.fetching import fetch
+from swampd.syncing.fetching import Fetched, fetch
 from swampd.syncing.leftovers import drop_copies
-from swampd.syncing.local_ledger import Conflict, Trashed
+from swampd.syncing.local_ledger import Conflict, Placement, Trashed
+from swampd.syncing.placing import Placer
 from swampd.syncing.scoping import scope_of
 from swampd.syncing.survey import look_at
 
 if TYPE_CHECKING:
+    from swampd.domain.planning import Local
     from swampd.domain.values import Scope
     from swampd.ports import Body, FileTree, Transaction
     from swampd.syncing.bases import Bases
     from swampd.syncing.context import Sync
+    from swampd.syncing.placing import Placed
+    from swampd.syncing.survey import LocalFile
 
 NAME_BYTES: Final = 200
 """So much of a name is kept in a second one made of it."""
@@ -43,6 +48,10 @@ CHUNK: Final = 8 * 1024 * 1024
 NO_STAMP = Stamp(0, 0, -1, 0, 0, x=False)
 """The stamp of no file: whatever is there differs from it."""
 log = structlog.get_logger()
+
+
+Look: TypeAlias = "tuple[Local, LocalFile | None]"
+"""What stands at a path."""
 
 
 class Side(Enum):
@@ -145,6 +154,7 @@ class Resolver:
     def __init__(self, sync: Sync, bases: Bases) -> None:
         self._sync = sync
         self._bases = bases
+        self._keeper = ConflictKeeper(sync)
 
     async def resolve(self, path: CachePath, side: Side) -> None:
         """Resolve one conflict; the next push or pull carries it out.
@@ -156,8 +166,11 @@ class Resolver:
             await self._resolve(path, side)
 
     async def _resolve(self, path: CachePath, side: Side) -> None:
+        # First of all: what was decided against is what stands here now, and no later edit.
+        cache, ours = self._bases.cache, await self._look(path)
         await self._bases.check()
-        cache = self._bases.cache
+        if cache != self._bases.cache:  # what was seen in another one says nothing of this one
+            cache, ours = self._bases.cache, await self._look(path)
         conflict = await self._sync.journal.read(lambda tx: local_ledger.conflict(tx, path))
         if conflict is None:
             raise BadRequest(
@@ -174,9 +187,9 @@ class Resolver:
         if side is Side.BOTH:
             await self._place_beside(conflict)
         elif side is Side.THEIRS and conflict.kind is ConflictKind.KEPT_BYTES:
-            await self._place_copy(conflict)
+            await self._place_copy(conflict, ours)
         try:
-            await self._decide(conflict, side, cache)
+            await self._decide(conflict, side, ours, cache)
         except CacheReplacedError:
             raise BadRequest(
                 f"the cache was replaced while {path} was decided",
@@ -223,12 +236,14 @@ class Resolver:
             self._sync.tree.drop_sealed(read.body)
         return None
 
-    async def _decide(self, conflict: Conflict, side: Side, cache: int) -> None:
-        """Ours: it is an edit of theirs, as it was shown (a newer one conflicts again).  Theirs:
-        ours counts as seen, so that it is replaced."""
-        path = conflict.path
+    async def _look(self, path: CachePath) -> Look:
         looks = await self._sync.threads.io(lambda: look_at(self._sync.tree, [path], {}))
-        file = looks[path][1]
+        return looks[path]
+
+    async def _decide(self, conflict: Conflict, side: Side, ours: Look, cache: int) -> None:
+        """Ours: it is an edit of theirs, as it was shown (a newer one conflicts again).  Theirs:
+        ours counts as seen, so that it is replaced; one that was edited since conflicts again."""
+        path, (_, file) = conflict.path, ours
 
         def work(tx: Transaction) -> None:
             scope = scope_of(tx, path)
@@ -255,14 +270,14 @@ class Resolver:
         name, tree = self._sync.rng.uuid(), self._sync.tree
 
         def work() -> None:
-            read = _copy_to_tmp(tree, copy, name)
+            fresh = _copy_to_tmp(tree, copy, name, conflict.path)
             for wall_ms in count(conflict.wall_ms):
                 target = _beside(conflict.path, f"theirs-{wall_ms:x}")
                 problem = tree.place_new(name, target)
                 if problem is None:
                     break
                 there = tree.read(target, keep=False)
-                if isinstance(there, FileRead) and there.sha256 == read.sha256:
+                if isinstance(there, FileRead) and there.sha256 == fresh.content.sha256:
                     tree.drop_tmp(name)
                     break
                 if problem is not PlaceProblem.OCCUPIED:
@@ -272,42 +287,56 @@ class Resolver:
 
         await self._sync.threads.io(work)
 
-    async def _place_copy(self, conflict: Conflict) -> None:
-        """Bring a conflict copy into the cache as a local edit; what is there goes to trash.  An
-        edit in that moment is nothing that was decided on: it stays."""
+    async def _place_copy(self, conflict: Conflict, ours: Look) -> None:
+        """Bring a conflict copy into the cache as a local edit, by the rules of a pull: what stood
+        there when it was decided goes to trash, and an edit since then stays, or is kept."""
         copy, target = _second(conflict), conflict.path
-        name, tree = self._sync.rng.uuid(), self._sync.tree
+        (local, saw), name, tree = ours, self._sync.rng.uuid(), self._sync.tree
+        if isinstance(local, Opaque):
+            raise BadRequest(f"{target} cannot be replaced: {local.reason}", "look at it")
+        fresh = await self._sync.threads.io(lambda: _copy_to_tmp(tree, copy, name, target))
+        old = saw.content.sha256 if saw is not None else None
+        intent = Placement(name, target, fresh.content.sha256, old, decided=True)
+        await self._sync.journal.write(lambda tx: local_ledger.begin_placements(tx, [intent]))
+        placed, error = await self._sync.threads.io(lambda: _placed(tree, fresh, saw))
+        for kept in placed.kept.values():
+            await self._keeper.keep_bytes(None, target, kept)
+        now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
 
-        def work() -> Trashed | None:
-            read = _copy_to_tmp(tree, copy, name)
-            saw = tree.read(target, keep=False)
-            if tree.place_new(name, target) is None:
-                tree.sync()
-                return None
-            problem: ReadProblem | PlaceProblem | None
-            if isinstance(saw, FileRead) or saw is ReadProblem.GONE:
-                problem = tree.exchange(name, target)
-            else:
-                problem = saw
-            if problem is not None:
-                tree.drop_tmp(name)
-                raise BadRequest(f"{target} cannot be replaced: {problem.value}", "look at it")
-            out = tree.hash_tmp(name)
-            if not isinstance(out, FileRead) or not _same(out, saw):
-                _take_back(tree, name, target, read.sha256)
-                raise BadRequest(f"{target} was edited meanwhile", "look at it, then decide again")
-            try:
-                tree.tmp_to_trash(name)
-            except OSError:
-                _take_back(tree, name, target, read.sha256)
-                raise
-            tree.sync()
-            now, boot_id = self._sync.clock.now(), self._sync.clock.boot_id
-            return Trashed(name, target, out.sha256, now, boot_id)
+        def work(tx: Transaction) -> None:
+            for of, sha256 in placed.trashed.values():
+                local_ledger.note_trash(tx, Trashed(name, of, sha256, now, boot_id))
+            if error is None:  # else the next start looks at it again
+                local_ledger.end_placements(tx, [name])
 
-        trashed = await self._sync.threads.io(work)
-        if trashed is not None:
-            await self._sync.journal.write(lambda tx: local_ledger.note_trash(tx, trashed))
+        await self._sync.journal.write(work)
+        if error is not None:
+            raise error
+        _demand_placed(target, placed)
+
+
+def _placed(tree: FileTree, fresh: Fetched, saw: LocalFile | None) -> tuple[Placed, OSError | None]:
+    """What became of it, and what stopped it."""
+    placer = Placer(tree)
+    try:
+        placer.place(fresh, saw)
+        tree.sync()
+    except OSError as error:
+        return placer.result, error
+    return placer.result, None
+
+
+def _demand_placed(path: CachePath, placed: Placed) -> None:
+    if placed.files or placed.trashed:
+        return
+    if placed.no_space:
+        raise LowSpace(
+            f"{path}: the disk of the cache is full",
+            "free some space, then decide again; nothing was lost",
+        )
+    if path in placed.held:
+        raise BadRequest(f"{path} cannot be replaced: {placed.held[path].value}", "look at it")
+    raise BadRequest(f"{path} was edited meanwhile", "look at it, then decide again")
 
 
 def _second(conflict: Conflict) -> str:
@@ -320,31 +349,15 @@ def _second(conflict: Conflict) -> str:
     return conflict.copy
 
 
-def _copy_to_tmp(tree: FileTree, copy: str, name: str) -> FileRead:
-    """A conflict copy as `tmp/<name>`, on disk."""
+def _copy_to_tmp(tree: FileTree, copy: str, name: str, path: CachePath) -> Fetched:
+    """A conflict copy as `tmp/<name>`, on disk, to be placed at a path."""
     read = tree.read_conflict(copy)
     if not isinstance(read, FileRead) or read.body is None:
         raise BadRequest(f"the conflict copy {copy} cannot be read", "use --ours")
     _copy(tree, read.body, name, x=read.stamp.x)
-    tree.finish_tmp(name, read.stamp.mtime_ns)
+    stamp = tree.finish_tmp(name, read.stamp.mtime_ns)
     tree.sync()
-    return read
-
-
-def _same(out: FileRead, saw: FileRead | ReadProblem) -> bool:
-    return isinstance(saw, FileRead) and out.sha256 == saw.sha256
-
-
-def _take_back(tree: FileTree, name: str, target: CachePath, placed: Sha256) -> None:
-    """What came out gets its name back, for in `tmp/` the next start drops it.  An edit since then
-    stays where its user has put it."""
-    if tree.exchange(name, target) is not None:
-        return
-    out = tree.hash_tmp(name)
-    if isinstance(out, FileRead) and out.sha256 == placed:
-        tree.drop_tmp(name)
-    else:
-        tree.exchange(name, target)
+    return Fetched(path, Content(stamp.size, read.sha256, stamp.x), name, stamp, b"")
 
 
 def _copy(tree: FileTree, body: Body, name: str, *, x: bool) -> None:

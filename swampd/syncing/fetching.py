@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from swampd.domain.entries import Entry
     from swampd.domain.outcomes import Mismatch
-    from swampd.domain.values import CachePath, RemoteKey, Token
+    from swampd.domain.values import CachePath, Content, RemoteKey, Token
     from swampd.ports import Sink, Stamp
     from swampd.syncing.context import Sync
 
@@ -43,10 +43,10 @@ TOGETHER_BYTES: Final = 1024 * 1024
 
 
 class Fetched(msgspec.Struct, frozen=True, gc=False):
-    """A verified download in `tmp/<name>`, ready to be placed."""
+    """A verified download (or copy) in `tmp/<name>`, ready to be placed."""
 
     path: CachePath
-    entry: Entry
+    content: Content
     name: str
     stamp: Stamp
     head: bytes
@@ -211,7 +211,7 @@ class _Landing:
             except OSError as error:
                 raise no_room(path, entry, error) from error
             self.result.ready[path] = Fetched(
-                path, entry, file.name, stamp, file.data[:POINTER_BYTES]
+                path, entry.content, file.name, stamp, file.data[:POINTER_BYTES]
             )
 
 
@@ -263,4 +263,4 @@ async def _stream(
         result.held[path] = problem
         return
     stamp = await sync.threads.io(lambda: sync.tree.finish_tmp(name, entry.mtime_ns))
-    result.ready[path] = Fetched(path, entry, name, stamp, intake.head)
+    result.ready[path] = Fetched(path, entry.content, name, stamp, intake.head)

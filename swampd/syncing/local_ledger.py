@@ -34,13 +34,15 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     path: CachePath
     fresh_sha256: Sha256 | None
     old_sha256: Sha256 | None
+    decided: bool = False
+    """A person has it placed: it is a local edit, and no content of a head's."""
 
 
 def begin_placements(tx: Transaction, placements: Iterable[Placement]) -> None:
     """Before any rename."""
     tx.executemany(
-        "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?)",
-        ((p.name, p.path, p.fresh_sha256, p.old_sha256) for p in placements),
+        "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?, ?)",
+        ((p.name, p.path, p.fresh_sha256, p.old_sha256, p.decided) for p in placements),
     )
 
 
@@ -53,10 +55,12 @@ def end_placements(tx: Transaction, names: Iterable[str]) -> None:
 
 def placements(tx: Transaction) -> list[Placement]:
     """Those that a crash may have cut off."""
-    rows = tx.execute("SELECT name, path, fresh_sha256, old_sha256 FROM placement ORDER BY name")
+    rows = tx.execute(
+        "SELECT name, path, fresh_sha256, old_sha256, decided FROM placement ORDER BY name"
+    )
     return [
-        Placement(n, CachePath(p), Sha256(f) if f else None, Sha256(o) if o else None)
-        for n, p, f, o in rows
+        Placement(n, CachePath(p), Sha256(f) if f else None, Sha256(o) if o else None, bool(d))
+        for n, p, f, o, d in rows
     ]
 
 

@@ -2,7 +2,8 @@
 
 Each step renames first and looks at what came out; what is not what the plan saw is put back, or
 both are kept.  The intents are in the journal before the first rename, so a crash is told apart
-afterwards.  Keeps S2 (no finished bytes are lost) and S8 (no partial file, new before pointers).
+afterwards.  What a person decided to have placed (conflicts.py) goes the same way.  Keeps S2 (no
+finished bytes are lost) and S8 (no partial file, new before pointers).
 Sync: runs in a worker thread.
 """
 
@@ -101,10 +102,19 @@ class Placer:
             self._tree.drop_tmp(ready.name)
             self._refused(ready.path, problem)
             return
-        if saw is not None and not self._came_out(ready.name, ready.path, saw):
+        if saw is not None and not self._was_replaced(ready, saw):
             self._put_back(ready)
             return
         self._look_again(ready)
+
+    def _was_replaced(self, ready: Fetched, saw: LocalFile) -> bool:
+        """Is what the plan saw in trash now?  Where that cannot be said, or not be done, what came
+        out gets its name back; if not even that, the intent tells the next start of it."""
+        try:
+            return self._came_out(ready.name, ready.path, saw)
+        except OSError:
+            self._put_back(ready)
+            raise
 
     def trash(self, path: CachePath, name: str, saw: LocalFile) -> None:
         """Move the file that the plan saw to trash; as `place` when the area is gone."""
@@ -172,7 +182,7 @@ class Placer:
             self.result.again.append(ready.path)
             return
         racy = seen.stamp.ctime_ns >= self._now_ns or seen.stamp.mtime_ns >= self._now_ns
-        self.result.files[ready.path] = LocalFile(ready.entry.content, seen.stamp, racy)
+        self.result.files[ready.path] = LocalFile(ready.content, seen.stamp, racy)
 
     def _refused(self, path: CachePath, problem: PlaceProblem) -> None:
         if problem is PlaceProblem.NO_SPACE:

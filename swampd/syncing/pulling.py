@@ -288,7 +288,7 @@ class Puller:
             return Placed()
         saw = {r.path: looks[r.path][1] for r in ready}
         await self._sync.threads.io(self._sync.tree.sync)
-        intents = [Placement(r.name, r.path, r.entry.sha256, _digest(saw[r.path])) for r in ready]
+        intents = [Placement(r.name, r.path, r.content.sha256, _digest(saw[r.path])) for r in ready]
         await self._sync.journal.write(lambda tx: local_ledger.begin_placements(tx, intents))
 
         def work() -> Placed:

@@ -2,11 +2,13 @@
 
 A rename that was done is an agreement with the head of that time, though nobody noted it: without
 base, what this daemon placed or removed would look like the user's doing when the head has moved on
-meanwhile.  Keeps S2, S3 and S4.
+meanwhile.  What a person decided to have placed is an edit, and agreed with nobody.  Keeps S2, S3
+and S4.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +23,7 @@ from swampd.syncing.scoping import scope_of
 from swampd.syncing.survey import look_at
 
 if TYPE_CHECKING:
-    from swampd.ports import Transaction
+    from swampd.ports import FileTree, Transaction
     from swampd.syncing.bases import Bases
     from swampd.syncing.conflicts import ConflictKeeper
     from swampd.syncing.context import Sync
@@ -47,7 +49,8 @@ async def roll_forward(sync: Sync, bases: Bases, conflicts: ConflictKeeper) -> N
     intents = await sync.journal.read(local_ledger.placements)
     for intent in intents:
         await _keep_what_came_out(sync, conflicts, intent)
-        await _note_what_was_done(sync, bases, intent)
+        if not intent.decided:
+            await _note_what_was_done(sync, bases, intent)
     await sync.threads.io(lambda: sync.tree.clear_tmp(()))
     await list_trash(sync, conflicts, intents)
     await list_copies(sync, conflicts)
@@ -57,7 +60,18 @@ async def roll_forward(sync: Sync, bases: Bases, conflicts: ConflictKeeper) -> N
         await sync.journal.write(lambda tx: local_ledger.end_placements(tx, names))
 
 
+def _finish_swap(tree: FileTree, intent: Placement) -> None:
+    """Without EXCHANGE a swap that was cut off may have left nothing at the name, which would look
+    like a delete (S4)."""
+    if tree.exchange_supported:
+        return
+    with suppress(OSError):
+        if tree.stat_tmp(intent.name) is not None and tree.stat(intent.path) is None:
+            tree.exchange(intent.name, intent.path)  # ABSENT, unless it was cut off
+
+
 async def _keep_what_came_out(sync: Sync, conflicts: ConflictKeeper, intent: Placement) -> None:
+    await sync.threads.io(lambda: _finish_swap(sync.tree, intent))
     read = await sync.threads.io(lambda: sync.tree.hash_tmp(intent.name))
     if read is ReadProblem.GONE:
         return

@@ -378,13 +378,13 @@ class User:
     async def resolve(self, life: Life, path: str, side: Side) -> None:
         """Decide one conflict: what is thrown away was seen."""
         tree = self.node.tree
-        mine = tree.files().get(path)
         self.history.touch(self.node, path)
         self.history.decided.add(path)
         found = await life.workspace.ports.journal.read(conflicts)
         conflict = next((c for c in found if c.path == path), None)
         if conflict is None:
             return
+        mine = tree.files().get(path)
         copy = tree.private_files().get(conflict.copy or "")
         try:
             await life.workspace.desks.resolver.resolve(conflict.path, side)
@@ -393,20 +393,18 @@ class User:
             return
         except asyncio.CancelledError:
             # The daemon died before it answered: what was decided may be noted, or not.
-            self._give_up(path, side, mine, copy)
+            self._give_up(side, mine, copy)
             raise
         self.history.count(f"resolve {side.value}")
-        self._give_up(path, side, mine, copy)
+        self._give_up(side, mine, copy)
 
-    def _give_up(self, path: str, side: Side, mine: bytes | None, copy: bytes | None) -> None:
-        """The content that was decided against may go."""
-        now = self.node.tree.files().get(path)
+    def _give_up(self, side: Side, mine: bytes | None, copy: bytes | None) -> None:
+        """The content that was decided against may go: what stood there when it was asked for."""
         if side is Side.OURS and copy is not None:
             self.history.superseded.add(copy)
-        if side is Side.THEIRS:
-            ours = {old for old in (mine, now if now != copy else None) if old is not None}
-            self.history.superseded |= ours
-            self.history.given_up |= ours
+        if side is Side.THEIRS and mine is not None and mine != copy:
+            self.history.superseded.add(mine)
+            self.history.given_up.add(mine)
 
 
 def _is_at_or_below(path: str, names: Collection[str]) -> bool:

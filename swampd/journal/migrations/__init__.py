@@ -15,6 +15,7 @@ from swampd.journal.migrations import (
     m0004_upload,
     m0005_declares,
     m0006_dropped_copy,
+    m0007_decided,
 )
 
 MIGRATIONS: Final[tuple[str, ...]] = (
@@ -24,5 +25,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     m0004_upload.SQL,
     m0005_declares.SQL,
     m0006_dropped_copy.SQL,
+    m0007_decided.SQL,
 )
 """All steps; their number is the newest version that this daemon knows."""

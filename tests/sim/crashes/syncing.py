@@ -193,6 +193,25 @@ async def _kept_bytes(stage: Stage) -> None:
     await stage.rests()
 
 
+async def _kept_into_edit(stage: Stage) -> None:
+    """And the person writes there again while it is decided on, in the last moment."""
+    await _kept_bytes(stage)
+    stage.meanwhile.clear()
+    for step in ("exchange", "move_aside"):
+        stage.meanwhile[f"{step} {TOP}"] = partial(stage.me.write, TOP, "in that moment")
+
+
+async def _kept_in_steps(stage: Stage) -> None:
+    await _kept_bytes(stage)
+    stage.meanwhile.clear()
+    stage.me.node.tree.exchange_supported = False
+
+
+async def _kept_in_steps_into_edit(stage: Stage) -> None:
+    await _kept_into_edit(stage)
+    stage.me.node.tree.exchange_supported = False
+
+
 async def _both_edited(stage: Stage) -> None:
     await old_files(stage)
     stage.other.write(Y, "theirs")
@@ -263,6 +282,12 @@ _INTO_EDITS: Final = Scenario(
     _pull,
     shows=("tree.rename_new:.swampd/conflicts/",),
 )
+_DECIDED_IN_STEPS: Final = Scenario(
+    "resolve_kept_in_steps_into_edit",
+    _kept_in_steps_into_edit,
+    _resolve_kept,
+    shows=(f"tree.link:{TOP}",),
+)
 _WITHOUT_CONDITIONS: Final = partial(Stage, conditional_delete=False)
 _LARGE: Final = partial(Stage, large=True)
 _CHILD: Final = f"store.create:{HEADS}/data%2Fx.json"
@@ -305,6 +330,11 @@ SCENARIOS: Final = (
         shows=("tree.rename_new:.swampd/conflicts/",),
     ),
     Scenario("resolve_kept", _kept_bytes, _resolve_kept, shows=(f"tree.exchange:{TOP}",)),
+    Scenario(
+        "resolve_kept_into_edit", _kept_into_edit, _resolve_kept, shows=(f"tree.exchange:{TOP}",)
+    ),
+    Scenario("resolve_kept_in_steps", _kept_in_steps, _resolve_kept, shows=(f"tree.link:{TOP}",)),
+    _DECIDED_IN_STEPS,
     Scenario("pull_conflict", _both_edited, _pull, shows=("tree.rename_new:.swampd/conflicts/",)),
     Scenario("pull_joining", _emptied, _pull, shows=("tree.write_marker",)),
     Scenario(
@@ -333,5 +363,6 @@ SCENARIOS: Final = (
     twice("start_after_push", _PUSH_ALL, f"{HEAD}#1"),
     twice("start_after_pull", _PULL_ALL, f"tree.exchange:{TOP}#1"),
     twice("start_after_edit", _INTO_EDITS, f"tree.exchange:{TOP}#1"),
+    twice("start_after_decision", _DECIDED_IN_STEPS, f"tree.move_aside:{TOP}#1"),
     twice("start_after_steps", _IN_STEPS, f"tree.link:{TOP}#1"),
 )
