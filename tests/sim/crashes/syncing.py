@@ -227,6 +227,13 @@ async def _in_conflict(stage: Stage) -> None:
     await stage.rests()
 
 
+async def _edited_once_decided(stage: Stage) -> None:
+    """And the person writes there again, while their daemon looks at the copy."""
+    await _in_conflict(stage)
+    step = f"read .swampd/conflicts/{Y}"
+    stage.meanwhile[step] = partial(stage.me.write, Y, "just now")
+
+
 async def _emptied(stage: Stage) -> None:
     """The cache was lost, and there is new work in it: join mode."""
     await old_files(stage)
@@ -353,6 +360,12 @@ SCENARIOS: Final = (
             shows=("tree.unlink:.swampd/conflicts/",),
         )
         for side in Side
+    ),
+    Scenario(
+        "resolve_theirs_before_edit",
+        _edited_once_decided,
+        partial(_resolve, side=Side.THEIRS),
+        shows=(f"tree.read:.swampd/conflicts/{Y}",),
     ),
     Scenario(
         "compact",
