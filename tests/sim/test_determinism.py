@@ -17,7 +17,7 @@ from tests.sim.hearing import silence
 from tests.sim.runs import simulate
 from tests.sim.workloads import LOADS, Workload
 
-SEEDS = (3, 77, 10_004)
+SEEDS = (77,)
 HASH_SEEDS = ("0", "4711")
 ELSEWHERE = """
 import sys

@@ -20,7 +20,7 @@ from tests.sim.workloads import LOADS, NORMAL
 
 NORMAL_CHUNKS = 36
 CHUNK = 250
-AIMED = 200
+AIMED = 210
 RULES = "SWAMPD_RULES"
 CHUNKS = [
     *((NORMAL, number * CHUNK, CHUNK) for number in range(NORMAL_CHUNKS)),

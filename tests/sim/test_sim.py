@@ -9,7 +9,7 @@ from tests.sim.corpus import AIMED, CORPUS
 from tests.sim.runs import simulate
 from tests.sim.workloads import LOADS
 
-FRESH = 150
+FRESH = 60
 PARTS = 12
 """So that the tests' workers share them."""
 QUICK = (
