@@ -51,6 +51,7 @@ async def declare(
     Raises DeclaredMeanwhile, errors.LockLost, errors.StoreUnavailable, errors.Halted.
     """
     child, top = child_lease.scope, top_lease.scope
+    await _hand_on_doubt(journal, child_lease, top_lease)
     parent = await reader.refresh(top)
     while True:
         await writer.check_epoch(top_lease, parent)
@@ -78,6 +79,15 @@ async def declare(
     home = ref.wid if ref is not None else None
     await journal.write(lambda tx: put_pending(tx, child, moved, home))
     await writer.create_child(child_lease, head, ref)
+
+
+async def _hand_on_doubt(journal: Journal, child_lease: Lease, top_lease: Lease) -> None:
+    """Requests on paths that move may still land, and the child's record knows nothing of them: it
+    is in doubt as its parent is, from now on (section 3, in doubt; ADR 0016)."""
+    if (top_lease.in_doubt or top_lease.leaves_doubt) and not child_lease.inherits_doubt:
+        nonce = child_lease.nonce
+        await journal.write(lambda tx: locks.note_declare(tx, nonce, open_=True), durable=False)
+        child_lease.inherits_doubt = True
 
 
 async def _send(

@@ -72,6 +72,8 @@ class Lease:
         """Requests on plain keys under this epoch that may still land."""
         self.left_unanswered = False
         """Such requests of the life before, or a declare, may land any time under this epoch."""
+        self.inherits_doubt = False
+        """Its scope was declared while its parent's lease was in doubt (ADR 0016)."""
         self.loss: Loss | None = None
         self.stand_under(under)
 
@@ -99,7 +101,12 @@ class Lease:
     @property
     def in_doubt(self) -> bool:
         """True while requests of earlier epochs may still land on plain keys."""
-        return self.record.in_doubt is not None
+        return self.record.in_doubt is not None or self.inherits_doubt
+
+    @property
+    def leaves_doubt(self) -> bool:
+        """May requests under this epoch still land, or what its scope was declared with?"""
+        return self.unanswered > 0 or self.left_unanswered or self.inherits_doubt
 
     @property
     def must_claim(self) -> bool:
@@ -306,8 +313,8 @@ class Lease:
             held = self.record
             if await self._doubt_is_over():
                 held = leases.renewed(held, held.wid, doubt_is_over=True)
-            doubtful = self.unanswered > 0 or self.left_unanswered
-            record = leases.released(held, self._book.fresh_wid(), unanswered=doubtful)
+            wid, unanswered = self._book.fresh_wid(), self.leaves_doubt
+            record = leases.released(held, wid, unanswered=unanswered)
             try:
                 fate = await self._book.write(record, self.token, self.alive, self.deadline)
             except SwampdError as error:

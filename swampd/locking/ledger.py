@@ -57,7 +57,7 @@ class Remembered:
     record: LockRecord | None
     token: Token | None
     declares: bool
-    """A declare was sent under it, and its answer is not known."""
+    """A declare was sent under it whose answer is not known, or one of its scope while in doubt."""
 
 
 def begin_acquisition(tx: Transaction, record: LockRecord, boot_id: BootId) -> None:
@@ -86,7 +86,8 @@ def note_deadline(tx: Transaction, record: LockRecord, token: Token, deadline: f
 
 
 def note_declare(tx: Transaction, nonce: Nonce, *, open_: bool) -> None:
-    """A declare is about to be sent under this acquisition, or its answer is known."""
+    """A declare is about to be sent under this acquisition, or its answer is known; or one in
+    doubt, of its scope."""
     tx.execute("UPDATE lock_nonce SET declares = ? WHERE nonce = ?", (open_, nonce))
 
 

@@ -73,7 +73,7 @@ async def recover_leases(
         kept |= {part.nonce for part in parts if part is not None}
         for lease in recovered:
             if lease is not None:
-                left = mine[lease.nonce].declares
+                lease.inherits_doubt = left = mine[lease.nonce].declares
                 lease.left_unanswered = left or await has_unanswered(lease.epoch)
         if whole:
             _restore(keeper, holds, row, [lease for lease in recovered if lease is not None])

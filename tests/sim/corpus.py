@@ -57,6 +57,7 @@ AIMED = {
     "misfortunes": (10009, 10021),
     "paced": (60005,),
     "deaths": (30002, 30011, 30039, 30066),
+    "crowd": (269264127,),
     "large": (20006, 20007, 20012),
     "foreign": (20014,),
     "bad_disk": (10009, 20001, 20002, 20003, 20005, 20007, 20017, 60031),
@@ -68,4 +69,4 @@ that joined for ever, once more where its scope has no head, a conflict that was
 be decided, a file that a decision on a full disk left in `tmp/`, an edit that a decision threw away
 unseen, turns to write that were all over after a pause; a declare that landed late; a second crash
 that forgot which scopes are not to be given away; a trouble that was shown after another machine
-had ended it."""
+had ended it; a scope that was declared in doubt."""

@@ -122,3 +122,25 @@ def test_a_declare_whose_answer_is_not_known_is_shut_out_by_the_next_holder_befo
             assert kinds == ["claim"]
 
     asyncio.run(main())
+
+
+def test_a_scope_that_is_declared_in_doubt_is_in_doubt(tmp_path: Path, place: Place) -> None:
+    async def main() -> None:
+        async with machine(tmp_path, "a", place) as a, machine(tmp_path, "b", place) as b:
+            a.write("data/top", b"1")
+            await a.push("data")
+            await a.workspace.lock(["data"], a.asker)
+            held = await b.workspace.book.look(Scope("data"))
+            assert held is not None
+            assert held.record is not None
+            await b.workspace.book.break_lock(Scope("data"), held.record.epoch, now=True)
+            hold = await b.workspace.lock(["data/x"], b.asker)
+            assert hold.leases[Scope("data/x")].in_doubt
+            await b.workspace.release(hold)
+            await b.until_free(Scope("data/x"))
+            freed = await b.workspace.book.look(Scope("data/x"))
+            assert freed is not None
+            assert freed.record is not None
+            assert freed.record.in_doubt == freed.record.epoch
+
+    asyncio.run(main())
