@@ -521,20 +521,6 @@ PLAIN: Final = (
         _problem(PathState.MISSING),
     ),
     Rule(
-        "4",
-        "missing payload brought back",
-        Call(
-            plans,
-            "_sort_in",
-            lambda made: (
-                made.args[2] is Step.PUSH
-                and isinstance(made.args[5], Entry)
-                and made.args[3] is not None
-                and made.args[3].content == made.args[5].content
-            ),
-        ),
-    ),
-    Rule(
         "7",
         "halt mirror_denied",
         Call(heads_ledger, "note_halt", lambda made: made.args[2] is Halt.MIRROR_DENIED),
@@ -686,6 +672,7 @@ LOCAL: Final = (
 RULES: Final = (*HEADS, *LOCKS, *PLAIN, *PUSH, *STEPS, *PULL, *LOCAL)
 
 OUT_OF_REACH: Final = {
+    "missing payload brought back": "nobody copies a file of one machine to another: test_missing",
     "plan: went_back": "no writer drops a row without a tombstone: unit tests of the planner",
     "conflict name_collision": "users make no name both file and directory: tests of workspaces",
     "damaged lock record": "an epoch that nobody knows may come again: tests of taking",
