@@ -213,3 +213,14 @@ async def shown(one: Machine) -> dict[str, tuple[PathState, str]]:
     """What `status` would show of paths: states and details."""
     found = await one.workspace.ports.journal.read(local_ledger.states)
     return {path: (state, detail) for path, _, state, detail in found}
+
+
+async def conflicts_of(one: Machine) -> list[local_ledger.Conflict]:
+    """What waits for a person."""
+    return await one.workspace.ports.journal.read(local_ledger.conflicts)
+
+
+def bytes_kept(one: Machine) -> list[bytes]:
+    """The contents of all conflict copies."""
+    folder = one.cache / ".swampd" / "conflicts"
+    return sorted(path.read_bytes() for path in folder.rglob("*") if path.is_file())

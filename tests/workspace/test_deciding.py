@@ -19,7 +19,7 @@ from swampd.ports import FileRead
 from swampd.syncing import local_ledger, rolling
 from swampd.syncing.conflicts import ConflictKeeper, Side
 from swampd.syncing.local_ledger import Placement
-from tests.workspace.machines import machine, two_machines
+from tests.workspace.machines import bytes_kept, conflicts_of, machine, two_machines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,16 +29,6 @@ if TYPE_CHECKING:
 
 F = CachePath("data/f")
 NAME = "e" * 32
-
-
-async def conflicts_of(one: Machine) -> list[local_ledger.Conflict]:
-    return await one.workspace.ports.journal.read(local_ledger.conflicts)
-
-
-def bytes_kept(one: Machine) -> list[bytes]:
-    """The contents of all conflict copies."""
-    folder = one.cache / ".swampd" / "conflicts"
-    return sorted(p.read_bytes() for p in folder.rglob("*") if p.is_file())
 
 
 async def keep_bytes(one: Machine, content: bytes) -> None:

@@ -12,7 +12,7 @@ from swampd.domain.states import ConflictKind
 from swampd.domain.values import CachePath, Sha256
 from swampd.syncing import leftovers, local_ledger
 from swampd.syncing.conflicts import Side
-from tests.workspace.machines import machine, two_machines
+from tests.workspace.machines import conflicts_of, machine, two_machines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,10 +30,6 @@ def leave(one: Machine, within: str, content: bytes) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(content)
     return place
-
-
-async def conflicts_of(one: Machine) -> list[local_ledger.Conflict]:
-    return await one.workspace.ports.journal.read(local_ledger.conflicts)
 
 
 def test_what_is_in_trash_and_nobody_knows_goes_like_the_rest(tmp_path: Path, place: Place) -> None:

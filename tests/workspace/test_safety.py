@@ -21,7 +21,7 @@ from swampd.syncing.conflicts import ConflictKeeper, Side
 from swampd.syncing.local_ledger import Placement, Trashed
 from swampd.syncing.trash import PATIENCE_S
 from tests.places.choice import folder_only
-from tests.workspace.machines import machine, replace_get
+from tests.workspace.machines import bytes_kept, conflicts_of, machine, replace_get
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,16 +34,6 @@ if TYPE_CHECKING:
 F = CachePath("d/f")
 D = Scope("d")
 NAME = "e" * 32
-
-
-async def conflicts_of(one: Machine) -> list[local_ledger.Conflict]:
-    return await one.workspace.ports.journal.read(local_ledger.conflicts)
-
-
-def bytes_kept(one: Machine) -> list[bytes]:
-    """The contents of all conflict copies."""
-    folder = one.cache / ".swampd" / "conflicts"
-    return sorted(p.read_bytes() for p in folder.rglob("*") if p.is_file())
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, one: Machine, method: str, answer: object) -> None:
